@@ -1,0 +1,34 @@
+"""Models: attention, backbones, checkpoints."""
+
+from .backbones import ViTAEv2
+from .checkpoints import (
+    CheckpointError,
+    LoadReport,
+    load_pretrained,
+    read_state_dict,
+)
+from .conversions import convert_vitaev2
+from .layers import (
+    FixedWindow,
+    FullAttention,
+    VariedSizeWindow,
+    WindowedAttention,
+    WindowTransform,
+)
+from .zoo import get_model, list_models
+
+__all__ = [
+    'CheckpointError',
+    'FixedWindow',
+    'FullAttention',
+    'LoadReport',
+    'VariedSizeWindow',
+    'ViTAEv2',
+    'WindowTransform',
+    'WindowedAttention',
+    'convert_vitaev2',
+    'get_model',
+    'list_models',
+    'load_pretrained',
+    'read_state_dict',
+]

@@ -1,0 +1,112 @@
+"""What every backbone of mmvsa shares: input checks, freezing, checkpointing, weights."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from mmvsa.models.checkpoints import load_pretrained, resize_to_model
+from mmvsa.models.conversions import adapt_state_dict
+
+
+class Backbone(BaseModule):
+    """Base of the backbones.
+
+    Args:
+        num_stages: number of stages.
+        out_indices: stages whose maps are returned; negative ones count from the end.
+        frozen_stages: number of first stages (with their reduction cells) that do not train;
+            -1 or 0 freezes nothing.
+        norm_eval: keep batch norms in evaluation mode while training.
+        with_cp: activation checkpointing, cell by cell: less memory, more time.
+        in_channels: channels of the image.
+        init_cfg: MMEngine's; ``dict(type='Pretrained', checkpoint=..., prefix='backbone.')``
+            takes files of mmvsa and of the authors.
+    """
+
+    def __init__(
+        self,
+        num_stages: int,
+        out_indices: Sequence[int],
+        frozen_stages: int,
+        norm_eval: bool,
+        with_cp: bool,
+        in_channels: int,
+        init_cfg: dict | list | None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.out_indices = _check_out_indices(out_indices, num_stages)
+        if not -1 <= frozen_stages <= num_stages:
+            raise ValueError(f'frozen_stages must be from -1 to {num_stages}, got {frozen_stages}')
+        self.frozen_stages, self.norm_eval, self.with_cp = frozen_stages, norm_eval, with_cp
+        self.in_channels = in_channels
+        self._register_load_state_dict_pre_hook(self._adapt_state_dict)
+
+    def frozen_modules(self) -> list[nn.Module]:
+        """The modules that ``frozen_stages`` freezes."""
+        return list(self.stages[: max(self.frozen_stages, 0)])  # type: ignore[index]
+
+    def train(self, mode: bool = True) -> 'Backbone':
+        super().train(mode)
+        for module in self.frozen_modules():
+            module.eval()
+            module.requires_grad_(False)
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def init_weights(self) -> None:
+        """Load the weights that ``init_cfg`` names, or MMEngine's other initialisations."""
+        if isinstance(self.init_cfg, dict) and self.init_cfg.get('type') == 'Pretrained':
+            if not self._is_init:
+                prefix = self.init_cfg.get('prefix', '')
+                load_pretrained(self, self.init_cfg['checkpoint'], prefix=prefix)
+                self._is_init = True
+            return
+        super().init_weights()
+
+    def check_input(self, x: Tensor) -> None:
+        """Raise ValueError unless ``x`` is a non-empty batch of images of the right channels."""
+        shape = tuple(x.shape)
+        if x.dim() != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f'{type(self).__name__} takes images of shape (B, {self.in_channels}, H, W), '
+                f'got {shape}'
+            )
+        if 0 in shape:
+            raise ValueError(f'{type(self).__name__} got an empty batch of shape {shape}')
+
+    def run_cell(self, cell: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Call a cell, recomputing it in the backward pass if ``with_cp``."""
+        if self.with_cp and torch.is_grad_enabled() and self.training:
+            return checkpoint(cell, x, use_reentrant=False)
+        return cell(x)
+
+    def _adapt_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any
+    ) -> None:
+        """Before loading: the authors' keys become ours, tables get this model's size."""
+        own = {k: v for k, v in state_dict.items() if k.startswith(prefix)}
+        plain = {k[len(prefix) :]: v for k, v in own.items()}
+        adapted = resize_to_model(adapt_state_dict(plain), self)
+        if adapted.keys() == plain.keys() and all(adapted[k] is plain[k] for k in plain):
+            return
+        for key in own:
+            del state_dict[key]
+        state_dict.update({prefix + k: v for k, v in adapted.items()})
+
+
+def _check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:
+    indices = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
+    for index in indices:
+        if not -num_stages <= index < num_stages:
+            raise ValueError(f'out_indices {indices} are not all within {num_stages} stages')
+    if not indices:
+        raise ValueError('out_indices must name at least one stage')
+    return tuple(sorted({index % num_stages for index in indices}))

@@ -1,0 +1,246 @@
+"""Attention of every backbone: inside windows (fixed or varied) and over the whole map."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmvsa.ops.backends import AUTO, check_backend_name, sample_windows
+
+from .linear import linear
+from .window_transforms import WindowTransform, build_window_transform
+from .windows import (
+    PADDINGS,
+    WindowGeometry,
+    relative_position_index,
+    window_merge,
+    window_partition,
+)
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float, dropout: float
+) -> Tensor:
+    """softmax(q k^T * scale + bias) v for (..., heads, N, d) tensors."""
+    if bias is not None:
+        bias = bias.to(q.dtype)
+    return F.scaled_dot_product_attention(
+        q, k, v, attn_mask=bias, dropout_p=dropout, scale=scale
+    )
+
+
+class _Attention(nn.Module):
+    """Projections that every attention has.
+
+    ``qkv`` has the rows of Swin and of the authors: all heads of q, then of k, then of v.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        out_dims: int | None,
+        qkv_bias: bool,
+        qk_scale: float | None,
+        attn_drop: float,
+        proj_drop: float,
+    ) -> None:
+        super().__init__()
+        out_dims = out_dims or embed_dims
+        if num_heads < 1 or out_dims % num_heads:
+            raise ValueError(
+                f'num_heads={num_heads} does not divide the width {out_dims}; '
+                'choose heads that divide it'
+            )
+        self.embed_dims, self.out_dims, self.num_heads = embed_dims, out_dims, num_heads
+        self.head_dims = out_dims // num_heads
+        self.scale = self.head_dims**-0.5 if qk_scale is None else qk_scale
+        self.qkv = linear(embed_dims, 3 * out_dims, bias=qkv_bias)
+        self.attn_drop = attn_drop
+        self.proj = linear(out_dims, out_dims)
+        self.proj_drop = nn.Dropout(proj_drop)
+
+    @property
+    def _dropout(self) -> float:
+        return self.attn_drop if self.training else 0.0
+
+
+class WindowedAttention(_Attention):
+    """Multi-head attention inside windows whose keys and values come from varied windows.
+
+    Queries stay in their window; keys and values are sampled bilinearly at the points that the
+    window transform gives, and what lies outside the map reads zero. A static transform needs
+    no sampling: keys and values are the window's own.
+
+    Args:
+        embed_dims: input channels C.
+        num_heads: attention heads.
+        window_size: ``ws``, in pixels.
+        out_dims: output channels; C by default.
+        transform: config of a registered window transform; None is the fixed window.
+        qkv_bias: bias of the projections of q, k and v.
+        qk_scale: factor of q k^T, ``head_dims ** -0.5`` by default.
+        attn_drop: dropout of the attention weights.
+        proj_drop: dropout of the output.
+        relative_position: add a learned relative position bias (Swin's).
+        padding: where a map that is no multiple of ``ws`` is padded: ``'end'`` or ``'center'``.
+        padding_token: ``'zero'``: padded keys and values are zero (VSA); ``'projected'``: padded
+            pixels are zero and pass the projection, so keys and values are its bias (ViTAEv2's
+            plain window attention). Only a static transform can have the second.
+        backend: sampling backend, see :mod:`mmvsa.ops.backends`.
+
+    Raises:
+        ValueError: heads that do not divide the width, an unknown option.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        window_size: int = 7,
+        out_dims: int | None = None,
+        transform: str | dict | None = 'VariedSizeWindow',
+        qkv_bias: bool = True,
+        qk_scale: float | None = None,
+        attn_drop: float = 0.0,
+        proj_drop: float = 0.0,
+        relative_position: bool = True,
+        padding: str = 'end',
+        padding_token: str = 'zero',
+        backend: str = AUTO,
+    ) -> None:
+        super().__init__(
+            embed_dims, num_heads, out_dims, qkv_bias, qk_scale, attn_drop, proj_drop
+        )
+        if window_size < 1:
+            raise ValueError(f'window_size must be at least 1, got {window_size}')
+        if padding not in PADDINGS:
+            raise ValueError(f'padding must be one of {PADDINGS}, got {padding!r}')
+        self.window_size, self.padding, self.padding_token = window_size, padding, padding_token
+        self.backend = check_backend_name(backend)
+        self.transform: WindowTransform = build_window_transform(transform, embed_dims, num_heads)
+        self._check_padding_token()
+        self.relative_position_bias_table: nn.Parameter | None = None
+        if relative_position:
+            table = torch.zeros((2 * window_size - 1) ** 2, num_heads)
+            self.relative_position_bias_table = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
+            index = relative_position_index(window_size)
+            self.register_buffer('relative_position_index', index, persistent=False)
+
+    def _check_padding_token(self) -> None:
+        if self.padding_token not in ('zero', 'projected'):
+            raise ValueError(
+                f"padding_token must be 'zero' or 'projected', got {self.padding_token!r}"
+            )
+        if self.padding_token == 'projected' and not self.transform.is_static:
+            raise ValueError(
+                "padding_token='projected' needs a fixed window: a sampled map is never padded"
+            )
+
+    def forward(self, x: Tensor, backend: str | None = None) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, out_dims)."""
+        geometry = self.geometry(x)
+        windows = self._fixed if self.transform.is_static else self._sampled
+        q, k, v = windows(x, geometry, backend)  # each (B*nH*nW, heads, ws*ws, d)
+        out = attend(q, k, v, self.relative_position_bias(), self.scale, self._dropout)
+        out = geometry.crop(window_merge(out, self.window_size, geometry.grid))
+        return self.proj_drop(self.proj(out))
+
+    def geometry(self, x: Tensor) -> WindowGeometry:
+        """Windows of a (B, H, W, C) map."""
+        return WindowGeometry.of((x.shape[1], x.shape[2]), self.window_size, self.padding)
+
+    def relative_position_bias(self) -> Tensor | None:
+        """(1, heads, ws*ws, ws*ws), or None without a table."""
+        table = self.relative_position_bias_table
+        if table is None:
+            return None
+        return table[self.relative_position_index].permute(2, 0, 1).unsqueeze(0)
+
+    def window_points(self, x: Tensor) -> Tensor:
+        """Sampling points of a map, (B, heads, nH, nW, ws*ws, 2), (x, y) in its pixels."""
+        geometry = self.geometry(x)
+        points = self.transform.points(self.transform.predict(x, geometry), geometry)
+        return points.permute(0, 3, 1, 2, 4, 5)
+
+    def _fixed(
+        self, x: Tensor, geometry: WindowGeometry, backend: str | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if self.padding_token == 'projected':
+            qkv = self.qkv(geometry.pad(x))
+        else:
+            qkv = geometry.pad(self.qkv(x))
+        q, k, v = window_partition(qkv, self.window_size, 3 * self.num_heads).chunk(3, 1)
+        return q, k, v
+
+    def _sampled(
+        self, x: Tensor, geometry: WindowGeometry, backend: str | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        q, kv = self._project(x)
+        points = self.transform.points(self.transform.predict(x, geometry), geometry)
+        samples = sample_windows(kv, points, backend, self.backend).flatten(0, 2)
+        k, v = samples.split(self.head_dims, -1)
+        return window_partition(geometry.pad(q), self.window_size, self.num_heads), k, v
+
+    def _project(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, W, C) -> q (B, H, W, heads*d) and kv (B, H, W, heads, 2d).
+
+        The rows of the weight are reordered, not its product: k and v of a head lie side by side
+        without a copy of the map.
+        """
+        split = (self.out_dims, 2 * self.out_dims)
+        weight_q, weight_kv = self.qkv.weight.split(split)
+        bias_q, bias_kv = (None, None) if self.qkv.bias is None else self.qkv.bias.split(split)
+        kv = F.linear(x, self._heads_first(weight_kv), self._heads_first(bias_kv))
+        q = F.linear(x, weight_q, bias_q)
+        return q, kv.unflatten(-1, (self.num_heads, 2 * self.head_dims))
+
+    def _heads_first(self, rows: Tensor | None) -> Tensor | None:
+        """Rows ordered (k/v, heads, d) -> (heads, k/v, d)."""
+        if rows is None:
+            return None
+        by_head = rows.unflatten(0, (2, self.num_heads, self.head_dims)).transpose(0, 1)
+        return by_head.flatten(0, 2)
+
+    def extra_repr(self) -> str:
+        return f'window_size={self.window_size}, padding={self.padding!r}, heads={self.num_heads}'
+
+
+class FullAttention(_Attention):
+    """Multi-head attention over the whole map.
+
+    Args:
+        value_skip: add the values to the output, as the reduction cells of ViTAEv2 do (the
+            token transformer of T2T, arXiv 2101.11986).
+
+    The other arguments are those of :class:`WindowedAttention`.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        out_dims: int | None = None,
+        qkv_bias: bool = True,
+        qk_scale: float | None = None,
+        attn_drop: float = 0.0,
+        proj_drop: float = 0.0,
+        value_skip: bool = False,
+    ) -> None:
+        super().__init__(
+            embed_dims, num_heads, out_dims, qkv_bias, qk_scale, attn_drop, proj_drop
+        )
+        self.value_skip = value_skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, out_dims)."""
+        batch, height, width, _ = x.shape
+        qkv = self.qkv(x).view(batch, height * width, 3, self.num_heads, self.head_dims)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, HW, d)
+        out = attend(q, k, v, None, self.scale, self._dropout)
+        out = self.proj_drop(self.proj(self._merge(out, height, width)))
+        return out + self._merge(v, height, width) if self.value_skip else out
+
+    @staticmethod
+    def _merge(x: Tensor, height: int, width: int) -> Tensor:
+        """(B, heads, HW, d) -> (B, H, W, heads*d)."""
+        return x.transpose(1, 2).flatten(2).unflatten(1, (height, width))

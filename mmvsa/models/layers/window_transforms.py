@@ -1,0 +1,175 @@
+"""Window transforms: where the key/value window of every head of every window lies.
+
+A member of the family maps the pixels ``g`` of a window (relative to its centre) to sampling
+points ``centre + warp(theta, g)``, with ``theta`` regressed per head and window:
+
+==========================  =====================================  ==================
+transform                   warp                                   parameters per head
+==========================  =====================================  ==================
+:class:`FixedWindow`        g                                      none
+:class:`VariedSizeWindow`   offset + (1 + scale) * g               4
+==========================  =====================================  ==================
+
+Adding a member is adding a class: set ``num_params`` and write :meth:`WindowTransform.warp`.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmvsa.registry import WINDOW_TRANSFORMS
+
+from .windows import WindowGeometry
+
+OFFSET_UNITS = ('axis', 'swapped')
+REGRESSOR_INITS = ('zero', 'torch')
+
+
+class WindowTransform(nn.Module):
+    """Base of the family: a regressor and a warp.
+
+    The regressor is average pooling over the (zero padded) window, LeakyReLU, and a 1x1
+    convolution, here a linear layer on the channels-last map (arXiv 2204.08446, section 3.2).
+
+    Args:
+        embed_dims: channels C of the input.
+        num_heads: attention heads.
+        regressor_init: ``'zero'``, so that a fresh model is window attention, or ``'torch'``,
+            PyTorch's default as in the authors' code.
+        offset_unit: the length that an offset of 1 stands for, half the padded map over the
+            number of whole windows along that axis (``'axis'``, the authors' classification
+            code) or along the other axis (``'swapped'``, their detection code).
+    """
+
+    num_params = 0
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        regressor_init: str = 'zero',
+        offset_unit: str = 'axis',
+    ) -> None:
+        super().__init__()
+        if offset_unit not in OFFSET_UNITS:
+            raise ValueError(f'offset_unit must be one of {OFFSET_UNITS}, got {offset_unit!r}')
+        if regressor_init not in REGRESSOR_INITS:
+            raise ValueError(
+                f'regressor_init must be one of {REGRESSOR_INITS}, got {regressor_init!r}'
+            )
+        self.num_heads = num_heads
+        self.offset_unit = offset_unit
+        if not self.is_static:
+            self.regressor = nn.Linear(embed_dims, num_heads * self.num_params)
+            if regressor_init == 'zero':
+                nn.init.zeros_(self.regressor.weight)
+                nn.init.zeros_(self.regressor.bias)
+
+    @property
+    def is_static(self) -> bool:
+        """True if nothing is regressed: the windows are a partition and need no sampling."""
+        return self.num_params == 0
+
+    def predict(self, x: Tensor, geometry: WindowGeometry) -> Tensor:
+        """(B, H, W, C) -> theta, (B, nH, nW, heads, num_params), in float32 or better."""
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        # Under autocast too: coordinates in half precision are off by pixels.
+        with torch.autocast(x.device.type, enabled=False):
+            pooled = _window_mean(x.to(dtype), geometry)
+            hidden = F.leaky_relu(pooled)
+            weight, bias = self.regressor.weight, self.regressor.bias
+            theta = F.linear(hidden, weight.to(dtype), bias.to(dtype))
+        return theta.unflatten(-1, (self.num_heads, self.num_params))
+
+    def points(self, theta: Tensor, geometry: WindowGeometry) -> Tensor:
+        """theta -> sampling points (B, nH, nW, heads, ws*ws, 2), (x, y) pixels of the map."""
+        grid = geometry.local_grid(theta.device, theta.dtype)
+        centers = geometry.centers(theta.device, theta.dtype)[:, :, None, None]
+        return centers + self.warp(theta, grid, geometry)
+
+    def warp(self, theta: Tensor, grid: Tensor, geometry: WindowGeometry) -> Tensor:
+        """Move the pixels of a window.
+
+        Args:
+            theta: (B, nH, nW, heads, num_params).
+            grid: (ws*ws, 2) as (x, y), relative to the centre.
+            geometry: the map's.
+
+        Returns:
+            (B, nH, nW, heads, ws*ws, 2) as (x, y), relative to the centre.
+        """
+        raise TypeError(f'{type(self).__name__} must define warp()')
+
+    def offset(self, prediction: Tensor, geometry: WindowGeometry) -> Tensor:
+        """Predicted offsets (..., 2) as (x, y), in windows -> pixels."""
+        counts = [max(length // geometry.window_size, 1) for length in geometry.size]
+        if self.offset_unit == 'swapped':
+            counts.reverse()
+        (padded_height, padded_width), (rows, columns) = geometry.padded_size, counts
+        unit_x, unit_y = (padded_width - 1) / 2 / columns, (padded_height - 1) / 2 / rows
+        return torch.stack((prediction[..., 0] * unit_x, prediction[..., 1] * unit_y), -1)
+
+
+def _window_mean(x: Tensor, geometry: WindowGeometry) -> Tensor:
+    """Mean over each window, padding counted as zeros: (B, H, W, C) -> (B, nH, nW, C)."""
+    window_size = geometry.window_size
+    if geometry.top or geometry.left:
+        x = geometry.pad(x)
+    pooled = F.avg_pool2d(
+        x.permute(0, 3, 1, 2),
+        window_size,
+        ceil_mode=True,  # padding at the end need not be written: the divisor counts it
+        divisor_override=window_size * window_size,
+    )
+    return pooled.permute(0, 2, 3, 1)
+
+
+@WINDOW_TRANSFORMS.register_module()
+class FixedWindow(WindowTransform):
+    """The window itself (W-MSA, arXiv 2103.14030)."""
+
+    def warp(self, theta: Tensor, grid: Tensor, geometry: WindowGeometry) -> Tensor:
+        return grid.expand(*theta.shape[:-1], *grid.shape)
+
+    def predict(self, x: Tensor, geometry: WindowGeometry) -> Tensor:
+        return x.new_zeros(
+            x.shape[0],
+            *geometry.grid,
+            self.num_heads,
+            0,
+            dtype=torch.promote_types(x.dtype, torch.float32),
+        )
+
+
+@WINDOW_TRANSFORMS.register_module()
+class VariedSizeWindow(WindowTransform):
+    """Offset and scale (VSA, arXiv 2204.08446, eq. 3 and 4).
+
+    theta is (offset_x, offset_y, scale_x, scale_y); the scale used is ``1 + scale``.
+    """
+
+    num_params = 4
+
+    def warp(self, theta: Tensor, grid: Tensor, geometry: WindowGeometry) -> Tensor:
+        offset = self.offset(theta[..., :2], geometry).unsqueeze(-2)
+        return offset + grid * (1 + theta[..., 2:].unsqueeze(-2))
+
+
+def build_window_transform(
+    config: str | dict | None, embed_dims: int, num_heads: int
+) -> WindowTransform:
+    """A transform from its config: a registered name, a dict with ``type``, or None (fixed)."""
+    if config is None:
+        config = 'FixedWindow'
+    if isinstance(config, str):
+        config = dict(type=config)
+    if 'type' not in config:
+        config = dict(type='VariedSizeWindow', **config)
+    options = {key: value for key, value in config.items() if key != 'type'}
+    name = config['type'].removeprefix('mmvsa.')
+    # `get` rather than `build`: the family has one registry, whatever the default scope is.
+    transform = WINDOW_TRANSFORMS.get(name)
+    if transform is None:
+        known = sorted(WINDOW_TRANSFORMS.module_dict)
+        raise ValueError(f'unknown window transform {name!r}; choose one of {known}')
+    return transform(embed_dims=embed_dims, num_heads=num_heads, **options)

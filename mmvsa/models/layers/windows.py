@@ -1,0 +1,112 @@
+"""Windows of a channels-last map: geometry, padding, partition and their inverses."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+PADDINGS = ('end', 'center')
+
+
+@dataclass(frozen=True)
+class WindowGeometry:
+    """How an H x W map is cut into ``ws x ws`` windows; all lengths in pixels.
+
+    Attributes:
+        size: (H, W) of the map.
+        window_size: ``ws``.
+        top, left: rows and columns of padding before the map; the rest comes after it.
+    """
+
+    size: tuple[int, int]
+    window_size: int
+    top: int
+    left: int
+
+    @classmethod
+    def of(cls, size: tuple[int, int], window_size: int, padding: str = 'end') -> 'WindowGeometry':
+        """Geometry of a map; ``padding`` is ``'end'`` (right, bottom) or ``'center'``."""
+        missing = [-length % window_size for length in size]
+        top, left = (m // 2 for m in missing) if padding == 'center' else (0, 0)
+        return cls(size, window_size, top, left)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Number of windows (nH, nW)."""
+        height, width = self.size
+        return -(-height // self.window_size), -(-width // self.window_size)
+
+    @property
+    def padded_size(self) -> tuple[int, int]:
+        """(H, W) of the padded map."""
+        return self.grid[0] * self.window_size, self.grid[1] * self.window_size
+
+    @property
+    def padding(self) -> tuple[int, int, int, int]:
+        """(left, right, top, bottom), the order of :func:`torch.nn.functional.pad`."""
+        (height, width), (padded_height, padded_width) = self.size, self.padded_size
+        return (
+            self.left,
+            padded_width - width - self.left,
+            self.top,
+            padded_height - height - self.top,
+        )
+
+    def pad(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, nH*ws, nW*ws, C), with zeros."""
+        left, right, top, bottom = self.padding
+        if not any(self.padding):
+            return x
+        return F.pad(x, (0, 0, left, right, top, bottom))
+
+    def crop(self, x: Tensor) -> Tensor:
+        """(B, nH*ws, nW*ws, C) -> (B, H, W, C): the inverse of :meth:`pad`."""
+        height, width = self.size
+        return x[:, self.top : self.top + height, self.left : self.left + width]
+
+    def centers(self, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Centres of the windows, (nH, nW, 2) as (x, y), in pixels of the unpadded map."""
+        half = (self.window_size - 1) / 2
+        rows, columns = self.grid
+        x = torch.arange(columns, device=device, dtype=dtype) * self.window_size + half - self.left
+        y = torch.arange(rows, device=device, dtype=dtype) * self.window_size + half - self.top
+        return torch.stack(torch.meshgrid(x, y, indexing='xy'), -1)
+
+    def local_grid(self, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Pixels of a window relative to its centre, row by row: (ws*ws, 2) as (x, y)."""
+        line = torch.arange(self.window_size, device=device, dtype=dtype)
+        line = line - (self.window_size - 1) / 2
+        return torch.stack(torch.meshgrid(line, line, indexing='xy'), -1).flatten(0, 1)
+
+
+def window_partition(x: Tensor, window_size: int, num_heads: int) -> Tensor:
+    """(B, nH*ws, nW*ws, heads*d) -> (B*nH*nW, heads, ws*ws, d)."""
+    batch, height, width, channels = x.shape
+    x = x.reshape(
+        batch,
+        height // window_size,
+        window_size,
+        width // window_size,
+        window_size,
+        num_heads,
+        channels // num_heads,
+    )
+    x = x.permute(0, 1, 3, 5, 2, 4, 6)  # B, nH, nW, heads, ws, ws, d
+    return x.reshape(-1, num_heads, window_size * window_size, channels // num_heads)
+
+
+def window_merge(windows: Tensor, window_size: int, grid: tuple[int, int]) -> Tensor:
+    """(B*nH*nW, heads, ws*ws, d) -> (B, nH*ws, nW*ws, heads*d): undoes the partition."""
+    _, heads, _, width = windows.shape
+    x = windows.reshape(-1, *grid, heads, window_size, window_size, width)
+    x = x.permute(0, 1, 4, 2, 5, 3, 6)  # B, nH, ws, nW, ws, heads, d
+    return x.reshape(-1, grid[0] * window_size, grid[1] * window_size, heads * width)
+
+
+def relative_position_index(window_size: int) -> Tensor:
+    """(ws*ws, ws*ws) rows of a ((2 ws - 1)^2, heads) table, in Swin's order (query - key)."""
+    line = torch.arange(window_size)
+    position = torch.stack(torch.meshgrid(line, line, indexing='ij'), -1).flatten(0, 1)  # (h, w)
+    offset = position[:, None] - position[None] + window_size - 1
+    return offset[..., 0] * (2 * window_size - 1) + offset[..., 1]
