@@ -38,7 +38,11 @@ def _scale(key: str, noise: np.ndarray, shape: list[int]) -> np.ndarray:
         return 0.02 * noise
     if len(shape) == 1:
         return 1 + 0.1 * noise
-    if 'relative_position_bias_table' in key or 'rel_pos_' in key or last in ('cls_token', 'pos_embed'):
+    if (
+        'relative_position_bias_table' in key
+        or 'rel_pos_' in key
+        or last in ('cls_token', 'pos_embed')
+    ):
         return 0.2 * noise
     return noise / fan_in
 

@@ -89,7 +89,7 @@ def get_model(
     return model
 
 
-def _init_weights(model: nn.Module) -> None:
+def _init_weights(model: Any) -> None:
     """Initialise as ``model.init_weights()`` does, without its line for every parameter."""
     if next(model.parameters()).is_meta:
         return  # there is no memory to initialise

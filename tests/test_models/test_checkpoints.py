@@ -190,7 +190,7 @@ def test_code_in_a_pickle_is_refused(tmp_path):
 
 
 def test_missing_and_broken_files_are_named(tmp_path):
-    with pytest.raises(CheckpointError, match="no checkpoint at .*nowhere.pth"):
+    with pytest.raises(CheckpointError, match='no checkpoint at .*nowhere.pth'):
         read_state_dict(tmp_path / 'nowhere.pth')
     broken = tmp_path / 'broken.pth'
     broken.write_bytes(b'not a checkpoint')

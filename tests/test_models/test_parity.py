@@ -42,9 +42,7 @@ def test_logits(name, reference, tmp_path):
 def test_dense_features(reference, arch, padding):
     info = describe(reference)
     backbone = MODELS.build(
-        dict(
-            type='mmvsa.ViTAEv2', arch=arch, out_indices=(0, 1, 2, 3), window_padding=padding
-        )
+        dict(type='mmvsa.ViTAEv2', arch=arch, out_indices=(0, 1, 2, 3), window_padding=padding)
     ).eval()
     report = load_pretrained(backbone, state_dict(reference))
     assert not report.missing and not report.unexpected

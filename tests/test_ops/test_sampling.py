@@ -28,7 +28,9 @@ def make_inputs(dtype=torch.float64):
     kv = torch.randn(2, 5, 8, 3, 4, dtype=dtype)
     # also far outside the map
     points = torch.rand(2, 2, 3, 3, 6, 2, dtype=torch.float64) * 16 - 4
-    return kv.requires_grad_(), points.to(torch.promote_types(dtype, torch.float32)).requires_grad_()
+    return kv.requires_grad_(), points.to(
+        torch.promote_types(dtype, torch.float32)
+    ).requires_grad_()
 
 
 @pytest.mark.parametrize('sample', [sample_torch, mmcv_twin])

@@ -64,10 +64,10 @@ class Backbone(BaseModule):
     def init_weights(self) -> None:
         """Load the weights that ``init_cfg`` names, or MMEngine's other initialisations."""
         if isinstance(self.init_cfg, dict) and self.init_cfg.get('type') == 'Pretrained':
-            if not self._is_init:
+            if not self.is_init:
                 prefix = self.init_cfg.get('prefix', '')
                 load_pretrained(self, self.init_cfg['checkpoint'], prefix=prefix)
-                self._is_init = True
+                self.is_init = True
             return
         super().init_weights()
 
@@ -88,9 +88,7 @@ class Backbone(BaseModule):
             return checkpoint(cell, x, use_reentrant=False)
         return cell(x)
 
-    def _adapt_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args: Any
-    ) -> None:
+    def _adapt_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Before loading: the authors' keys become ours, tables get this model's size."""
         own = {k: v for k, v in state_dict.items() if k.startswith(prefix)}
         plain = {k[len(prefix) :]: v for k, v in own.items()}

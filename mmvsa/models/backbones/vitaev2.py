@@ -336,7 +336,7 @@ class ViTAEv2(Backbone):
             num_stages, out_indices, frozen_stages, norm_eval, with_cp, in_channels, init_cfg
         )
         self.arch_settings = settings
-        self._attention_options = dict(
+        self._attention_options: dict[str, Any] = dict(
             window_transform=window_transform,
             window_padding=window_padding,
             qkv_bias=qkv_bias,

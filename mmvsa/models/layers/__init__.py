@@ -11,6 +11,8 @@ from .convolutions import (
 from .linear import Mlp, linear
 from .window_transforms import (
     FixedWindow,
+    Quadrangle,
+    RotatedVariedSizeWindow,
     VariedSizeWindow,
     WindowTransform,
     build_window_transform,
@@ -28,6 +30,8 @@ __all__ = [
     'Mlp',
     'ParallelConvolution',
     'PyramidReduction',
+    'Quadrangle',
+    'RotatedVariedSizeWindow',
     'VariedSizeWindow',
     'WindowGeometry',
     'WindowTransform',

@@ -23,9 +23,7 @@ def attend(
     """softmax(q k^T * scale + bias) v for (..., heads, N, d) tensors."""
     if bias is not None:
         bias = bias.to(q.dtype)
-    return F.scaled_dot_product_attention(
-        q, k, v, attn_mask=bias, dropout_p=dropout, scale=scale
-    )
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout, scale=scale)
 
 
 class _Attention(nn.Module):
@@ -108,9 +106,7 @@ class WindowedAttention(_Attention):
         padding_token: str = 'zero',
         backend: str = AUTO,
     ) -> None:
-        super().__init__(
-            embed_dims, num_heads, out_dims, qkv_bias, qk_scale, attn_drop, proj_drop
-        )
+        super().__init__(embed_dims, num_heads, out_dims, qkv_bias, qk_scale, attn_drop, proj_drop)
         if window_size < 1:
             raise ValueError(f'window_size must be at least 1, got {window_size}')
         if padding not in PADDINGS:
@@ -120,6 +116,7 @@ class WindowedAttention(_Attention):
         self.transform: WindowTransform = build_window_transform(transform, embed_dims, num_heads)
         self._check_padding_token()
         self.relative_position_bias_table: nn.Parameter | None = None
+        self.relative_position_index: Tensor
         if relative_position:
             table = torch.zeros((2 * window_size - 1) ** 2, num_heads)
             self.relative_position_bias_table = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
@@ -190,14 +187,13 @@ class WindowedAttention(_Attention):
         split = (self.out_dims, 2 * self.out_dims)
         weight_q, weight_kv = self.qkv.weight.split(split)
         bias_q, bias_kv = (None, None) if self.qkv.bias is None else self.qkv.bias.split(split)
-        kv = F.linear(x, self._heads_first(weight_kv), self._heads_first(bias_kv))
+        bias_kv = None if bias_kv is None else self._heads_first(bias_kv)
+        kv = F.linear(x, self._heads_first(weight_kv), bias_kv)
         q = F.linear(x, weight_q, bias_q)
         return q, kv.unflatten(-1, (self.num_heads, 2 * self.head_dims))
 
-    def _heads_first(self, rows: Tensor | None) -> Tensor | None:
+    def _heads_first(self, rows: Tensor) -> Tensor:
         """Rows ordered (k/v, heads, d) -> (heads, k/v, d)."""
-        if rows is None:
-            return None
         by_head = rows.unflatten(0, (2, self.num_heads, self.head_dims)).transpose(0, 1)
         return by_head.flatten(0, 2)
 
@@ -226,9 +222,7 @@ class FullAttention(_Attention):
         proj_drop: float = 0.0,
         value_skip: bool = False,
     ) -> None:
-        super().__init__(
-            embed_dims, num_heads, out_dims, qkv_bias, qk_scale, attn_drop, proj_drop
-        )
+        super().__init__(embed_dims, num_heads, out_dims, qkv_bias, qk_scale, attn_drop, proj_drop)
         self.value_skip = value_skip
 
     def forward(self, x: Tensor) -> Tensor:

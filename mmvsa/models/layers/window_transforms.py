@@ -3,15 +3,22 @@
 A member of the family maps the pixels ``g`` of a window (relative to its centre) to sampling
 points ``centre + warp(theta, g)``, with ``theta`` regressed per head and window:
 
-==========================  =====================================  ==================
-transform                   warp                                   parameters per head
-==========================  =====================================  ==================
-:class:`FixedWindow`        g                                      none
-:class:`VariedSizeWindow`   offset + (1 + scale) * g               4
-==========================  =====================================  ==================
+=================================  ============================================  =======
+transform                          warp                                          numbers
+=================================  ============================================  =======
+:class:`FixedWindow`               g                                             none
+:class:`VariedSizeWindow`          offset + diag(1 + scale) g                    4
+:class:`RotatedVariedSizeWindow`   offset + R diag(1 + scale) g                  5
+:class:`Quadrangle`                (offset + R S diag(1 + scale) g) / (1 + p.g)  9
+=================================  ============================================  =======
+
+R is a rotation, S a shear, p the projection; they act in coordinates where each axis of the padded
+map is [-1, 1], so on an oblong map they are not the rotation and the shear of its pixels.
 
 Adding a member is adding a class: set ``num_params`` and write :meth:`WindowTransform.warp`.
 """
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +28,7 @@ from mmvsa.registry import WINDOW_TRANSFORMS
 
 from .windows import WindowGeometry
 
-OFFSET_UNITS = ('axis', 'swapped')
+OFFSET_UNITS = ('axis', 'swapped', 'padded')
 REGRESSOR_INITS = ('zero', 'torch')
 
 
@@ -38,7 +45,8 @@ class WindowTransform(nn.Module):
             PyTorch's default as in the authors' code.
         offset_unit: the length that an offset of 1 stands for, half the padded map over the
             number of whole windows along that axis (``'axis'``, the authors' classification
-            code) or along the other axis (``'swapped'``, their detection code).
+            code) or along the other axis (``'swapped'``, their detection code), or over the
+            number of windows of the padded map (``'padded'``, their Swin-VSA and QFormer).
     """
 
     num_params = 0
@@ -105,9 +113,23 @@ class WindowTransform(nn.Module):
         counts = [max(length // geometry.window_size, 1) for length in geometry.size]
         if self.offset_unit == 'swapped':
             counts.reverse()
-        (padded_height, padded_width), (rows, columns) = geometry.padded_size, counts
-        unit_x, unit_y = (padded_width - 1) / 2 / columns, (padded_height - 1) / 2 / rows
+        elif self.offset_unit == 'padded':
+            counts = list(geometry.grid)
+        (half_width, half_height), (rows, columns) = _half_extent(geometry), counts
+        unit_x, unit_y = half_width / columns, half_height / rows
         return torch.stack((prediction[..., 0] * unit_x, prediction[..., 1] * unit_y), -1)
+
+
+def _half_extent(geometry: WindowGeometry) -> tuple[float, float]:
+    """(x, y) pixels that 1 stands for where each axis of the padded map is [-1, 1]."""
+    height, width = geometry.padded_size
+    return (width - 1) / 2, (height - 1) / 2
+
+
+def _aspect(geometry: WindowGeometry) -> float:
+    """Pixels along x over pixels along y of one normalised unit; 1 on a square map."""
+    half_width, half_height = _half_extent(geometry)
+    return half_width / half_height if half_width and half_height else 1.0
 
 
 def _window_mean(x: Tensor, geometry: WindowGeometry) -> Tensor:
@@ -153,6 +175,103 @@ class VariedSizeWindow(WindowTransform):
     def warp(self, theta: Tensor, grid: Tensor, geometry: WindowGeometry) -> Tensor:
         offset = self.offset(theta[..., :2], geometry).unsqueeze(-2)
         return offset + grid * (1 + theta[..., 2:].unsqueeze(-2))
+
+
+@WINDOW_TRANSFORMS.register_module()
+class RotatedVariedSizeWindow(WindowTransform):
+    """Offset, scale and angle (RVSA, arXiv 2208.03987).
+
+    theta is (offset_x, offset_y, scale_x, scale_y, angle). The window is scaled, then turned about
+    its centre by ``angle`` (from x towards y).
+    """
+
+    num_params = 5
+
+    def warp(self, theta: Tensor, grid: Tensor, geometry: WindowGeometry) -> Tensor:
+        x, y = (grid * (1 + theta[..., None, 2:4])).unbind(-1)  # B, nH, nW, heads, ws*ws
+        cos, sin, aspect = theta[..., 4:].cos(), theta[..., 4:].sin(), _aspect(geometry)
+        turned = torch.stack((x * cos - y * (aspect * sin), y * cos + x * (sin / aspect)), -1)
+        return self.offset(theta[..., :2], geometry).unsqueeze(-2) + turned
+
+
+@WINDOW_TRANSFORMS.register_module()
+class Quadrangle(WindowTransform):
+    """Offset, scale, shear, projection and angle (QFormer, arXiv 2303.15105).
+
+    theta is (offset_x, offset_y, scale_x, scale_y, shear_x, shear_y, project_x, project_y, angle).
+    The angle turns the other way round than RVSA's (from y towards x), as in the authors' code.
+
+    Args:
+        coords_lambda: add ``10 * coords_lambda`` to the gradient of every normalised coordinate
+            that is off the padded map, which pushes it back (the authors trained with 0.1 for T
+            and S and 0.5 for B). It is added after the loss, whatever the loss's scale.
+        skip_single_window: where the map is a single window, use that window itself.
+
+    The other arguments are those of :class:`WindowTransform`.
+    """
+
+    num_params = 9
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        regressor_init: str = 'zero',
+        offset_unit: str = 'padded',
+        coords_lambda: float = 0.0,
+        skip_single_window: bool = True,
+    ) -> None:
+        super().__init__(embed_dims, num_heads, regressor_init, offset_unit)
+        if coords_lambda < 0:
+            raise ValueError(f'coords_lambda must not be negative, got {coords_lambda}')
+        self.coords_lambda, self.skip_single_window = coords_lambda, skip_single_window
+
+    def predict(self, x: Tensor, geometry: WindowGeometry) -> Tensor:
+        theta = super().predict(x, geometry)
+        # Times zero rather than left out: distributed training wants every parameter used.
+        single = self.skip_single_window and geometry.grid == (1, 1)
+        return theta * 0 if single else theta
+
+    def points(self, theta: Tensor, geometry: WindowGeometry) -> Tensor:
+        points = super().points(theta, geometry)
+        if self.coords_lambda:
+            points = _PushInside.apply(points, geometry, 10 * self.coords_lambda)
+        return points
+
+    def warp(self, theta: Tensor, grid: Tensor, geometry: WindowGeometry) -> Tensor:
+        offset = self.offset(theta[..., :2], geometry)
+        scale, shear, projection, angle = theta[..., 2:].split((2, 2, 2, 1), -1)
+        aspect, (half_x, half_y) = _aspect(geometry), _half_extent(geometry)
+        x, y = (grid * (1 + scale.unsqueeze(-2))).unbind(-1)  # B, nH, nW, heads, ws*ws
+        x, y = x + shear[..., :1] * aspect * y, y + shear[..., 1:] / aspect * x
+        cos, sin = angle.cos(), angle.sin()
+        x, y = x * cos + y * (aspect * sin), y * cos - x * (sin / aspect)
+        project_x, project_y = projection[..., :1], projection[..., 1:]
+        depth = 1 + project_x * (grid[:, 0] / (half_x or 1)) + project_y * (grid[:, 1] / (half_y or 1))
+        depth = torch.where(depth == 0, 1e-6, depth)
+        return (offset.unsqueeze(-2) + torch.stack((x, y), -1)) / depth.unsqueeze(-1)
+
+
+class _PushInside(torch.autograd.Function):
+    """The identity; its gradient pulls coordinates off the padded map back onto it."""
+
+    @staticmethod
+    def forward(ctx: Any, points: Tensor, geometry: WindowGeometry, strength: float) -> Tensor:
+        pushes = []
+        # The authors leave a margin of 0.001 normalised units for rounding.
+        for axis, half in enumerate(_half_extent(geometry)):
+            start = (-geometry.left, -geometry.top)[axis]
+            distance = points[..., axis] - (start + half)
+            outside = distance.abs() > 1.001 * half
+            # A push per normalised unit is 1 / half of it per pixel.
+            pushes.append(outside * distance.sign() * (strength / (half or 1)))
+        ctx.save_for_backward(torch.stack(pushes, -1))
+        return points.view_as(points)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        (push,) = ctx.saved_tensors
+        return gradient + push, None, None
 
 
 def build_window_transform(

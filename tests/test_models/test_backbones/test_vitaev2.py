@@ -198,7 +198,10 @@ def test_per_stage_lists_may_have_any_number_of_stages():
         ('xl', "unknown arch 'xl'.*'s-vsa'"),
         ({**NANO, 'num_heads': (2, 2)}, 'num_heads has 2 entries for 4 stages'),
         ({**NANO, 'num_heads': (3, 2, 4, 4)}, 'num_heads=3 does not divide the width 16'),
-        ({**NANO, 'rc_attention': ('window', 'vsa', 'vsa', 'linear')}, "unknown attention 'linear'"),
+        (
+            {**NANO, 'rc_attention': ('window', 'vsa', 'vsa', 'linear')},
+            "unknown attention 'linear'",
+        ),
         ({**NANO, 'widths': (1, 2)}, "unknown: \\['widths'\\]"),
         ({'depths': (1, 1)}, "missing: \\['embed_dims'"),
         ({**NANO, 'downsample': (3, 2, 2, 2)}, 'shrinks by 1, 2, 4 or 8, got 3'),

@@ -60,7 +60,9 @@ def reference_attention(attention, x):
                     rows, columns = slice(r * ws, r * ws + ws), slice(c * ws, c * ws + ws)
                     grid = (2 * points[b, h, r, c] / size - 1)[None, None]
                     keys, values = (
-                        F.grid_sample(m[b, :, :, h].permute(2, 0, 1)[None], grid, align_corners=True)
+                        F.grid_sample(
+                            m[b, :, :, h].permute(2, 0, 1)[None], grid, align_corners=True
+                        )
                         for m in (k, v)
                     )
                     queries = q[b, rows, columns, h].reshape(-1, d)
