@@ -28,6 +28,8 @@ class Backbone(BaseModule):
             takes files of mmvsa and of the authors.
     """
 
+    _is_init: bool  # MMEngine's mark of initialised weights
+
     def __init__(
         self,
         num_stages: int,
@@ -64,10 +66,10 @@ class Backbone(BaseModule):
     def init_weights(self) -> None:
         """Load the weights that ``init_cfg`` names, or MMEngine's other initialisations."""
         if isinstance(self.init_cfg, dict) and self.init_cfg.get('type') == 'Pretrained':
-            if not self.is_init:
+            if not self._is_init:
                 prefix = self.init_cfg.get('prefix', '')
                 load_pretrained(self, self.init_cfg['checkpoint'], prefix=prefix)
-                self.is_init = True
+                self._is_init = True
             return
         super().init_weights()
 

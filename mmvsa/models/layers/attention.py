@@ -26,6 +26,46 @@ def attend(
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout, scale=scale)
 
 
+class DecomposedPosition(nn.Module):
+    """Relative position as a height and a width term, each a product with the queries.
+
+    bias(query, key) = q . rel_pos_h[rows apart] + q . rel_pos_w[columns apart] (MViTv2, arXiv
+    2112.01526). On a map of another size than ``size`` the embeddings are interpolated.
+
+    Args:
+        size: (H, W) of the window or map.
+        head_dims: channels d of a head.
+    """
+
+    def __init__(self, size: tuple[int, int], head_dims: int) -> None:
+        super().__init__()
+        height, width = size
+        tables = (torch.zeros(2 * length - 1, head_dims) for length in (height, width))
+        self.rel_pos_h, self.rel_pos_w = (
+            nn.Parameter(nn.init.trunc_normal_(table, std=0.02)) for table in tables
+        )
+
+    def forward(self, q: Tensor, size: tuple[int, int]) -> Tensor:
+        """q (B, heads, H*W, d) -> bias (B, heads, H*W, H*W)."""
+        height, width = size
+        by_row = _by_distance(self.rel_pos_h, height).to(q.dtype)  # H, H, d
+        by_column = _by_distance(self.rel_pos_w, width).to(q.dtype)  # W, W, d
+        q = q.unflatten(2, size)
+        rows = torch.einsum('bnhwd,hkd->bnhwk', q, by_row)
+        columns = torch.einsum('bnhwd,wkd->bnhwk', q, by_column)
+        return (rows.unsqueeze(-1) + columns.unsqueeze(-2)).flatten(4).flatten(2, 3)
+
+
+def _by_distance(table: Tensor, length: int) -> Tensor:
+    """(2 n - 1, d) -> (length, length, d), the row of ``query - key``."""
+    if table.shape[0] != 2 * length - 1:
+        line = table.T.unsqueeze(0).float()
+        line = F.interpolate(line, size=2 * length - 1, mode='linear', align_corners=True)
+        table = line[0].T.to(table.dtype)
+    position = torch.arange(length, device=table.device)
+    return table[position[:, None] - position + length - 1]
+
+
 class _Attention(nn.Module):
     """Projections that every attention has.
 
@@ -80,6 +120,9 @@ class WindowedAttention(_Attention):
         attn_drop: dropout of the attention weights.
         proj_drop: dropout of the output.
         relative_position: add a learned relative position bias (Swin's).
+        decomposed_position: add :class:`DecomposedPosition`, of the unscaled queries.
+        separate_windows: regress one window for keys and another for values (the "kvdiff" of
+            RVSA); the transform then has twice the heads, those of the keys first.
         padding: where a map that is no multiple of ``ws`` is padded: ``'end'`` or ``'center'``.
         padding_token: ``'zero'``: padded keys and values are zero (VSA); ``'projected'``: padded
             pixels are zero and pass the projection, so keys and values are its bias (ViTAEv2's
@@ -105,6 +148,8 @@ class WindowedAttention(_Attention):
         padding: str = 'end',
         padding_token: str = 'zero',
         backend: str = AUTO,
+        decomposed_position: bool = False,
+        separate_windows: bool = False,
     ) -> None:
         super().__init__(embed_dims, num_heads, out_dims, qkv_bias, qk_scale, attn_drop, proj_drop)
         if window_size < 1:
@@ -113,8 +158,13 @@ class WindowedAttention(_Attention):
             raise ValueError(f'padding must be one of {PADDINGS}, got {padding!r}')
         self.window_size, self.padding, self.padding_token = window_size, padding, padding_token
         self.backend = check_backend_name(backend)
-        self.transform: WindowTransform = build_window_transform(transform, embed_dims, num_heads)
+        self.separate_windows = separate_windows
+        windows = 2 * num_heads if separate_windows else num_heads
+        self.transform: WindowTransform = build_window_transform(transform, embed_dims, windows)
         self._check_padding_token()
+        self.position: DecomposedPosition | None = None
+        if decomposed_position:
+            self.position = DecomposedPosition((window_size, window_size), self.head_dims)
         self.relative_position_bias_table: nn.Parameter | None = None
         self.relative_position_index: Tensor
         if relative_position:
@@ -138,7 +188,7 @@ class WindowedAttention(_Attention):
         geometry = self.geometry(x)
         windows = self._fixed if self.transform.is_static else self._sampled
         q, k, v = windows(x, geometry, backend)  # each (B*nH*nW, heads, ws*ws, d)
-        out = attend(q, k, v, self.relative_position_bias(), self.scale, self._dropout)
+        out = attend(q, k, v, self._bias(q), self.scale, self._dropout)
         out = geometry.crop(window_merge(out, self.window_size, geometry.grid))
         return self.proj_drop(self.proj(out))
 
@@ -152,6 +202,14 @@ class WindowedAttention(_Attention):
         if table is None:
             return None
         return table[self.relative_position_index].permute(2, 0, 1).unsqueeze(0)
+
+    def _bias(self, q: Tensor) -> Tensor | None:
+        """Bias of the scores of q (B*nH*nW, heads, ws*ws, d), or None."""
+        bias = self.relative_position_bias()
+        if self.position is None:
+            return bias
+        decomposed = self.position(q, (self.window_size, self.window_size))
+        return decomposed if bias is None else decomposed + bias
 
     def window_points(self, x: Tensor) -> Tensor:
         """Sampling points of a map, (B, heads, nH, nW, ws*ws, 2), (x, y) in its pixels."""
@@ -175,14 +233,18 @@ class WindowedAttention(_Attention):
         q, kv = self._project(x)
         points = self.transform.points(self.transform.predict(x, geometry), geometry)
         samples = sample_windows(kv, points, backend, self.backend).flatten(0, 2)
-        k, v = samples.split(self.head_dims, -1)
+        if self.separate_windows:
+            k, v = samples.chunk(2, 1)
+        else:
+            k, v = samples.split(self.head_dims, -1)
         return window_partition(geometry.pad(q), self.window_size, self.num_heads), k, v
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H, W, C) -> q (B, H, W, heads*d) and kv (B, H, W, heads, 2d).
 
         The rows of the weight are reordered, not its product: k and v of a head lie side by side
-        without a copy of the map.
+        without a copy of the map. With separate windows kv is (B, H, W, 2*heads, d): heads of k,
+        then of v.
         """
         split = (self.out_dims, 2 * self.out_dims)
         weight_q, weight_kv = self.qkv.weight.split(split)
@@ -207,6 +269,8 @@ class FullAttention(_Attention):
     Args:
         value_skip: add the values to the output, as the reduction cells of ViTAEv2 do (the
             token transformer of T2T, arXiv 2101.11986).
+        position_size: add :class:`DecomposedPosition` for a map of this (H, W), of the scaled
+            queries (RVSA); maps of another size get interpolated embeddings.
 
     The other arguments are those of :class:`WindowedAttention`.
     """
@@ -221,16 +285,21 @@ class FullAttention(_Attention):
         attn_drop: float = 0.0,
         proj_drop: float = 0.0,
         value_skip: bool = False,
+        position_size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(embed_dims, num_heads, out_dims, qkv_bias, qk_scale, attn_drop, proj_drop)
         self.value_skip = value_skip
+        self.position: DecomposedPosition | None = None
+        if position_size is not None:
+            self.position = DecomposedPosition(position_size, self.head_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, out_dims)."""
         batch, height, width, _ = x.shape
         qkv = self.qkv(x).view(batch, height * width, 3, self.num_heads, self.head_dims)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, HW, d)
-        out = attend(q, k, v, None, self.scale, self._dropout)
+        bias = self.position(q * self.scale, (height, width)) if self.position else None
+        out = attend(q, k, v, bias, self.scale, self._dropout)
         out = self.proj_drop(self.proj(self._merge(out, height, width)))
         return out + self._merge(v, height, width) if self.value_skip else out
 
