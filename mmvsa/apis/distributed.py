@@ -1,0 +1,47 @@
+"""Processes without a GPU: MMEngine's own initialisation always selects a CUDA device."""
+
+import os
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+
+from .errors import UsageError
+
+# launcher -> variables that hold (rank, world size, local rank)
+_VARIABLES = {
+    'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
+}
+
+
+def init_without_gpu(cfg: Config, launcher: str) -> None:
+    """Join a gloo group and tell MMEngine to wrap the model without device ids."""
+    _export_ranks(launcher)
+    if not dist.is_initialized():
+        dist.init_process_group('gloo')
+    wrapper = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+    if cfg.get('find_unused_parameters'):
+        wrapper['find_unused_parameters'] = True
+    cfg.setdefault('model_wrapper_cfg', wrapper)
+
+
+def has_gpu() -> bool:
+    """Whether MMEngine would put the model on an accelerator."""
+    from mmengine.device import get_device
+
+    return get_device() != 'cpu' or torch.cuda.is_available()
+
+
+def _export_ranks(launcher: str) -> None:
+    """Copy the launcher's variables to those that PyTorch reads."""
+    for source, target in zip(_VARIABLES[launcher], _VARIABLES['pytorch'], strict=True):
+        if source not in os.environ:
+            raise UsageError(
+                f'--launcher {launcher} needs the variable {source}; start with '
+                f'tools/dist_train.sh or tools/slurm_train.sh, or leave the option out'
+            )
+        os.environ[target] = os.environ[source]
+    os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
+    os.environ.setdefault('MASTER_PORT', '29500')

@@ -1,0 +1,74 @@
+"""What ``tools/test.py`` adds to a config; each host package has its own options for it."""
+
+import copy
+from typing import Any
+
+import mmengine
+from mmengine.config import Config, ConfigDict
+from mmengine.evaluator import DumpResults
+from mmengine.runner import Runner
+
+from .errors import UsageError
+
+PICKLES = ('.pkl', '.pickle')
+
+
+def use_show_dir(cfg: Config, show_dir: str) -> None:
+    """Write drawn predictions to ``show_dir``."""
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise UsageError('--show-dir needs default_hooks.visualization in the config')
+    scope = cfg.get('default_scope')
+    if scope == 'mmpretrain':
+        hook.update(enable=True, out_dir=show_dir)
+    elif scope == 'mmseg':
+        hook.draw = True
+        cfg.visualizer.save_dir = show_dir
+    else:
+        hook.update(draw=True, test_out_dir=show_dir)
+
+
+def use_tta(cfg: Config) -> None:
+    """Test-time augmentation by the config's recipe; classifiers have one: the mirrored image.
+
+    Raises:
+        UsageError: the config has no recipe.
+    """
+    if cfg.get('default_scope') == 'mmpretrain':
+        cfg.setdefault('tta_model', dict(type='mmpretrain.AverageClsScoreTTA'))
+        cfg.setdefault('tta_pipeline', _flip_pipeline(cfg.test_dataloader.dataset.pipeline))
+    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+        raise UsageError('--tta needs tta_model and tta_pipeline in the config')
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+
+
+def _flip_pipeline(pipeline: list[dict]) -> list[dict]:
+    """The pipeline with its last step (packing) done for the image and for its mirror image."""
+    *steps, pack = copy.deepcopy(pipeline)
+    flips = [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)]
+    return [*steps, dict(type='TestTimeAug', transforms=[flips, [pack]])]
+
+
+def keep_predictions(runner: Runner, path: str) -> None:
+    """Let the evaluator pickle all predictions to ``path``."""
+    dump: type[DumpResults] = DumpResults
+    if runner.cfg.get('default_scope') == 'mmdet':
+        from mmdet.evaluation import DumpDetResults as dump  # encodes masks
+    runner.test_evaluator.metrics.append(dump(out_file_path=path))
+
+
+def write_results(runner: Runner, out: str | None) -> dict[str, Any]:
+    """Test; ``out`` is a ``.pkl`` file for the predictions or a ``.json`` file for the metrics.
+
+    Raises:
+        UsageError: another suffix.
+    """
+    if out is not None and not out.endswith((*PICKLES, '.json')):
+        raise UsageError(f'--out must end with .pkl (predictions) or .json (metrics), got {out}')
+    if out is not None and out.endswith(PICKLES):
+        keep_predictions(runner, out)
+    metrics = runner.test()
+    if out is not None and out.endswith('.json'):
+        mmengine.dump(metrics, out)
+    return metrics

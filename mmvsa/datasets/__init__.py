@@ -1,0 +1,17 @@
+"""Data sets and transforms.
+
+The data sets build on mmpretrain's; detection and segmentation need no mmpretrain.
+"""
+
+from mmengine.utils import is_installed
+
+from .held_out import held_out_indices
+from .transforms import LoadImage
+
+__all__ = ['LoadImage', 'held_out_indices']
+
+if is_installed('mmpretrain'):
+    from .digits import Digits
+    from .folder import FolderSplit, class_folders
+
+    __all__ += ['Digits', 'FolderSplit', 'class_folders']

@@ -1,0 +1,36 @@
+"""A fixed held-out split for data sets that come without one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+SPLITS = ('train', 'test')
+
+
+def held_out_indices(labels: Sequence[int], split: str, fraction: float = 0.2) -> np.ndarray:
+    """Indices of a stratified split, the same on every call and machine.
+
+    ``fraction`` of all samples, rounded up, are held out as ``'test'``; each class gives its
+    share, and those with the largest remainders give one more (the largest-remainder method).
+
+    Args:
+        labels: class of every sample, from 0.
+        split: ``'train'`` or ``'test'``.
+        fraction: share of the held-out samples.
+
+    Returns:
+        Sorted indices, (N_split,).
+    """
+    if split not in SPLITS:
+        raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
+    classes = np.asarray(labels)
+    shares = np.bincount(classes) * fraction
+    counts = np.floor(shares).astype(int)
+    missing = int(np.ceil(len(classes) * fraction)) - counts.sum()
+    counts[np.argsort(counts - shares, kind='stable')[:missing]] += 1
+    # RandomState is frozen by numpy: its stream never changes between versions.
+    order = np.random.RandomState(0).permutation(len(classes))
+    held_out = np.concatenate([order[classes[order] == c][:n] for c, n in enumerate(counts)])
+    if split == 'test':
+        return np.sort(held_out)
+    return np.setdiff1d(np.arange(len(classes)), held_out)

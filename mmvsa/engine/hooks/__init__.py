@@ -1,0 +1,6 @@
+"""Hooks."""
+
+from .next_steps import NextStepsHook
+from .pictures import TrainingCurveHook, WindowVisualizationHook
+
+__all__ = ['NextStepsHook', 'TrainingCurveHook', 'WindowVisualizationHook']

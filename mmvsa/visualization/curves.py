@@ -1,0 +1,81 @@
+"""Loss and accuracy over a training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from .figure import BLUE, INK, ORANGE, PALE, new_figure, save
+
+
+def draw_training_curve(
+    path: str | Path,
+    losses: Sequence[float],
+    iterations_per_epoch: int,
+    metrics: Mapping[str, Sequence[tuple[float, float]]],
+    title: str = '',
+) -> Path:
+    """Draw the loss of every iteration and the validation metrics.
+
+    Args:
+        path: PNG file.
+        losses: training loss of every iteration.
+        iterations_per_epoch: to put both on one axis.
+        metrics: name -> (epoch, value) pairs.
+        title: of the figure.
+    """
+    columns = 1 + len(metrics)
+    figure = new_figure(4.6 * columns, 3.4)
+    axes = np.atleast_1d(figure.subplots(1, columns))
+    if title:
+        figure.suptitle(title, color=INK, fontsize=12)
+    _draw_loss(axes[0], np.asarray(losses, float), iterations_per_epoch)
+    for axis, (name, pairs) in zip(axes[1:], metrics.items(), strict=True):
+        _draw_metric(axis, name, pairs)
+    return save(figure, path)
+
+
+def _draw_loss(axis: Axes, losses: np.ndarray, iterations_per_epoch: int) -> None:
+    epochs = np.arange(1, len(losses) + 1) / iterations_per_epoch
+    axis.plot(epochs, losses, color=PALE, linewidth=0.8, label='iteration')
+    ends = range(iterations_per_epoch, len(losses) + 1, iterations_per_epoch)
+    means = [losses[end - iterations_per_epoch : end].mean() for end in ends]
+    if means:
+        # A mean belongs to the middle of its epoch.
+        middles = np.arange(len(means)) + 0.5
+        axis.plot(middles, means, color=BLUE, linewidth=1.8, label='mean of an epoch')
+    if len(losses) and losses.min() > 0:
+        axis.set_yscale('log')
+    _finish(axis, 'training loss')
+    axis.legend(frameon=False, fontsize=8, labelcolor=INK)
+
+
+def _draw_metric(axis: Axes, name: str, pairs: Sequence[tuple[float, float]]) -> None:
+    epochs, values = zip(*pairs, strict=True)
+    marker = 'o' if len(values) < 60 else ''
+    axis.plot(epochs, values, color=ORANGE, linewidth=1.8, marker=marker, markersize=3)
+    best = int(np.argmax(values))
+    # A line rather than an arrow: the best value sits in a corner, where text would leave the axis.
+    axis.axhline(values[best], color=PALE, linewidth=0.8, linestyle='--', zorder=0)
+    axis.text(
+        0.98,
+        0.06,
+        f'best {values[best]:.2f} (epoch {epochs[best]:g})\nlast {values[-1]:.2f}',
+        transform=axis.transAxes,
+        ha='right',
+        color=INK,
+        fontsize=9,
+    )
+    _finish(axis, f'validation {name}')
+
+
+def _finish(axis: Axes, title: str) -> None:
+    axis.set_title(title, loc='left', fontsize=10, color=INK)
+    axis.set_xlabel('epoch', color=INK, fontsize=9)
+    axis.tick_params(colors=INK, labelsize=8)
+    axis.grid(True, color=PALE, linewidth=0.4, alpha=0.6)
+    for side in ('top', 'right'):
+        axis.spines[side].set_visible(False)
+    for side in ('left', 'bottom'):
+        axis.spines[side].set_color(PALE)

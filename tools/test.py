@@ -1,0 +1,60 @@
+"""Test a checkpoint with an mmpretrain, mmdet or mmsegmentation config."""
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+
+from mmvsa.apis import (
+    build_runner,
+    load_config,
+    usage_errors,
+    use_show_dir,
+    use_tta,
+    write_results,
+)
+from mmvsa.apis.runner import check_checkpoint
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--work-dir', help='folder of logs')
+    parser.add_argument('--out', help='file.pkl for the predictions, file.json for the metrics')
+    parser.add_argument('--show-dir', help='folder for images with their predictions')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override the config; data_root=PATH reaches every data set',
+    )
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none')
+    # torchrun gives the rank in the environment, older launchers by option.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    with usage_errors():
+        cfg = load_config(args.config, args.cfg_options)
+        check_checkpoint(args.checkpoint)
+        cfg.load_from = args.checkpoint
+        if args.show_dir:
+            use_show_dir(cfg, args.show_dir)
+        if args.tta:
+            use_tta(cfg)
+        loaders = ('test_dataloader',)
+        runner = build_runner(cfg, args.config, args.work_dir, args.launcher, loaders)
+        write_results(runner, args.out)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,84 @@
+"""Train a model of an mmpretrain, mmdet or mmsegmentation config."""
+
+import argparse
+import os
+
+from mmengine.config import Config, DictAction
+
+from mmvsa.apis import (
+    UsageError,
+    build_runner,
+    load_config,
+    usage_errors,
+    use_amp,
+    use_resume,
+)
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='continue: from a checkpoint, or alone from the latest one in the work dir',
+    )
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=('auto', 'float16', 'bfloat16'),
+        help='mixed precision; alone: float16 on a GPU, bfloat16 on a CPU',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by batch size / auto_scale_lr.base_batch_size',
+    )
+    parser.add_argument('--no-validate', action='store_true', help='train only')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override the config; data_root=PATH reaches every data set',
+    )
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none')
+    # torchrun gives the rank in the environment, older launchers by option.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def apply_options(cfg: Config, args: argparse.Namespace) -> None:
+    """Put the command line's options into the config."""
+    if args.no_validate:
+        cfg.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
+    if args.amp:
+        use_amp(cfg, None if args.amp == 'auto' else args.amp)
+    if args.resume:
+        use_resume(cfg, args.resume, args.work_dir)
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise UsageError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+        cfg.auto_scale_lr.enable = True
+
+
+def main() -> None:
+    args = parse_args()
+    with usage_errors():
+        cfg = load_config(args.config, args.cfg_options)
+        apply_options(cfg, args)
+        loaders = ('train_dataloader', 'val_dataloader')
+        runner = build_runner(cfg, args.config, args.work_dir, args.launcher, loaders)
+    runner.train()
+
+
+if __name__ == '__main__':
+    main()
