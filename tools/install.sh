@@ -62,7 +62,8 @@ done
 
 source "$(dirname "${BASH_SOURCE[0]}")/installer/env.sh"
 INSTALLER="$MMVSA_ROOT/tools/installer"
-export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore PIP_USER=0
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore PIP_USER=0 \
+  PIP_PROGRESS_BAR=off
 
 say() { echo "$*"; }
 
@@ -82,6 +83,7 @@ cleanup() {
   local status=$?
   if [[ -n "$CHILD" ]] && kill "$CHILD" 2>/dev/null; then wait "$CHILD" 2>/dev/null || true; fi
   if [[ -n "$HALF_MADE" ]]; then rm -rf "$HALF_MADE"; fi
+  if [[ -n "$LOG" ]]; then rm -f "$LOG.constraints"; fi
   if [[ $status -eq 0 && -n "$LOG" ]]; then rm -f "$LOG"; fi
 }
 trap cleanup EXIT
@@ -301,10 +303,10 @@ install_mmcv() {
   # The same version may be installed for another torch, which pip would take for satisfied.
   pip_step "installing onedl-mmcv $MMCV_VERSION" --no-deps --force-reinstall "$wheels"/*.whl
   if ! ops_import; then
-    rm -rf "$wheels"
     tail -n 5 "$LOG" >&2
+    if "$ENV_PYTHON" -c 'import mmcv' >>"$LOG" 2>&1; then rm -rf "$wheels"; fi
     die "the compiled ops of mmcv do not import" \
-      'The cached wheel was removed: run the script again to rebuild it.'
+      'Run the script again, which rebuilds them unless something else is at fault.'
   fi
 }
 
@@ -389,6 +391,7 @@ refuse_upstream() {
 prepare_env() {
   ENV_DIR="$(mmvsa_env_dir)"
   ENV_PYTHON="$ENV_DIR/bin/python"
+  UNFINISHED="$ENV_DIR/.mmvsa-unfinished"
   if mmvsa_env_is_own; then
     if ! "$ENV_PYTHON" -c 'import pip' >/dev/null 2>&1; then
       if ((CHECK_ONLY)); then say "missing: the environment $ENV_DIR"; exit 1; fi
@@ -429,6 +432,7 @@ main() {
   TODO="$(find_todo) "
   if has upstream; then refuse_upstream; fi
   accept_foreign_mmcv
+  if [[ -z "${TODO// /}" && -e "$UNFINISHED" ]]; then TODO='verification '; fi
   if [[ -z "${TODO// /}" ]]; then
     ((QUIET)) || say "mmvsa is installed in $ENV_DIR: nothing to do."
     return
@@ -445,6 +449,8 @@ main() {
     require_compiler
   fi
   say "Installing mmvsa into $ENV_DIR"
+  # Stays until the end, so that an install that failed or was killed is never taken for complete.
+  : >"$UNFINISHED"
   "$ENV_PYTHON" "$INSTALLER/check.py" purge >>"$LOG"
   count_steps
   CONSTRAINTS="$LOG.constraints"
@@ -453,14 +459,14 @@ main() {
   write_constraints
   if has tools; then pip_step 'installing build tools' "${BUILD_TOOLS[@]}"; fi
   if has stack; then install_stack; fi
+  ensure_opencv
   if has mmcv; then install_mmcv; fi
   if has dev; then pip_step 'installing development tools' -c "$CONSTRAINTS" "${DEV[@]}"; fi
   if has mmvsa; then
     pip_step 'installing mmvsa from this checkout' --no-deps --no-build-isolation -e "$MMVSA_ROOT"
   fi
-  ensure_opencv
   verify
-  rm -f "$CONSTRAINTS"
+  rm -f "$UNFINISHED"
   say "mmvsa is installed in $ENV_DIR ($((SECONDS - start)) s)."
   if mmvsa_env_is_own; then say "Activate it with: source $ENV_DIR/bin/activate"; fi
 }

@@ -13,6 +13,7 @@ from mmvsa.apis import (
     use_amp,
     use_resume,
 )
+from mmvsa.apis.runner import check_pretrained
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -75,6 +76,7 @@ def main() -> None:
     with usage_errors():
         cfg = load_config(args.config, args.cfg_options)
         apply_options(cfg, args)
+        check_pretrained(cfg)
         loaders = ('train_dataloader', 'val_dataloader')
         runner = build_runner(cfg, args.config, args.work_dir, args.launcher, loaders)
     runner.train()

@@ -37,15 +37,17 @@ def use_data_root(cfg: Config, data_root: str) -> None:
     (``mmvsa.FolderSplit``), and the classifier's head gets as many classes.
 
     Raises:
-        UsageError: ``data_root`` is no folder.
+        UsageError: ``data_root`` is no folder, or a dataset reads none.
     """
     if not _is_remote(data_root) and not os.path.isdir(data_root):
         raise UsageError(f'data_root={data_root} is not a folder')
     old_roots = {dataset.get('data_root') for _, dataset in iter_datasets(cfg)}
-    for _, dataset in iter_datasets(cfg):
+    for key, dataset in iter_datasets(cfg):
         if dataset.type == 'mmvsa.Digits':
             dataset.update(type='mmvsa.FolderSplit', data_root=data_root)
             _follow_classes(cfg, data_root)
+        elif not {'data_root', 'data_prefix', 'ann_file'} & dataset.keys():
+            raise UsageError(f'{key} ({dataset.type}) reads no folder: data_root is not for it')
         else:
             dataset.data_root = data_root
     for root in sorted(filter(None, old_roots), key=len, reverse=True):

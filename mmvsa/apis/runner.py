@@ -5,7 +5,6 @@ import tempfile
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
@@ -90,6 +89,20 @@ def check_checkpoint(path: str) -> None:
     raise UsageError(f'checkpoint {path} does not exist{listing}')
 
 
+def check_pretrained(cfg: Config) -> None:
+    """Raise UsageError if a local checkpoint that the model starts from does not exist."""
+    for key in ('model.backbone', 'model'):
+        module = cfg.model.get('backbone', {}) if key.endswith('backbone') else cfg.model
+        init_cfg = module.get('init_cfg') or {}
+        path = init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
+        if path and '://' not in path and not os.path.isfile(path):
+            raise UsageError(
+                f'{key}.init_cfg.checkpoint points to {path}, which does not exist; put it there, '
+                f'name another with --cfg-options {key}.init_cfg.checkpoint=PATH, or train from '
+                f'scratch with {key}.init_cfg=None'
+            )
+
+
 def _check_writable(work_dir: Path) -> None:
     try:
         work_dir.mkdir(parents=True, exist_ok=True)
@@ -116,9 +129,3 @@ def _complete_dataloaders(cfg: Config) -> None:
             loader.pop('prefetch_factor', None)
         if cfg.get('default_scope') == 'mmpretrain':
             loader.setdefault('collate_fn', dict(type='default_collate'))
-
-
-def announce(message: str) -> None:
-    """Print once, whatever the number of processes."""
-    if is_main_process():
-        print(message)

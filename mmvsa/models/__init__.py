@@ -1,6 +1,6 @@
 """Models: attention, backbones, checkpoints."""
 
-from .backbones import ViTAEv2
+from .backbones import RVSA, QFormer, SwinVSA, ViTAE, ViTAEv2
 from .checkpoints import (
     CheckpointError,
     LoadReport,
@@ -11,6 +11,8 @@ from .conversions import convert_vitaev2
 from .layers import (
     FixedWindow,
     FullAttention,
+    Quadrangle,
+    RotatedVariedSizeWindow,
     VariedSizeWindow,
     WindowedAttention,
     WindowTransform,
@@ -18,11 +20,17 @@ from .layers import (
 from .zoo import get_model, list_models
 
 __all__ = [
+    'RVSA',
     'CheckpointError',
     'FixedWindow',
     'FullAttention',
     'LoadReport',
+    'QFormer',
+    'Quadrangle',
+    'RotatedVariedSizeWindow',
+    'SwinVSA',
     'VariedSizeWindow',
+    'ViTAE',
     'ViTAEv2',
     'WindowTransform',
     'WindowedAttention',

@@ -4,8 +4,9 @@ Key names of other code are translated by :mod:`mmvsa.models.conversions`.
 """
 
 import argparse
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +16,12 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .conversions import StateDict, adapt_state_dict, is_foreign
+from .layers.position import resize_position
 
 # Where a file keeps its weights; the averaged ones first, as timm does.
 CONTAINERS = ('state_dict_ema', 'state_dict', 'model_ema', 'model')
 # Below this share of the model's tensors a file is taken to be another model's.
 MIN_MATCHED = 0.5
-_TABLE = 'relative_position_bias_table'
 
 
 class CheckpointError(RuntimeError):
@@ -119,28 +120,55 @@ def _strip_module(key: str) -> str:
 def resize_to_model(
     state_dict: Mapping[str, Tensor], model: nn.Module, report: LoadReport | None = None
 ) -> StateDict:
-    """Interpolate relative position tables (bicubic) to the window of ``model``, and say so."""
+    """Interpolate position tables to the window and image of ``model``, and say so."""
     own = dict(model.named_parameters())
     resized = dict(state_dict)
     for key, value in state_dict.items():
-        target = own.get(key)
-        if not key.endswith(_TABLE) or target is None or target.shape == value.shape:
+        target, resize = own.get(key), _RESIZERS.get(key.rsplit('.', 1)[-1])
+        if resize is None or target is None or target.shape == value.shape:
             continue
-        if value.dim() == 2 and value.shape[1] == target.shape[1]:
-            resized[key] = _resize_table(value, target.shape[0])
-            line = f'{key}: {tuple(value.shape)} -> {tuple(target.shape)}'
+        new = resize(value, target.shape) if value.dim() == target.dim() else value
+        if new.shape == target.shape:
+            resized[key] = new
+            line = f'{key}: {tuple(value.shape)} -> {tuple(new.shape)}'
             print_log(f'resized {line}', logger='current')
             if report is not None:
                 report.resized.append(line)
     return resized
 
 
-def _resize_table(table: Tensor, length: int) -> Tensor:
-    """((2 a - 1)^2, heads) -> ((2 b - 1)^2, heads)."""
-    old, new = round(table.shape[0] ** 0.5), round(length**0.5)
+def _resize_table(table: Tensor, shape: torch.Size) -> Tensor:
+    """Relative positions ((2 a - 1)^2, heads) -> ((2 b - 1)^2, heads)."""
+    old, new = math.isqrt(table.shape[0]), math.isqrt(shape[0])
+    if old * old != table.shape[0]:
+        return table
     image = table.float().T.reshape(1, -1, old, old)
     image = F.interpolate(image, size=(new, new), mode='bicubic', align_corners=True)
     return image.reshape(-1, new * new).T.to(table.dtype)
+
+
+def _resize_line(table: Tensor, shape: torch.Size) -> Tensor:
+    """Relative positions of one axis (2 a - 1, d) -> (2 b - 1, d)."""
+    line = F.interpolate(table.float().T[None], size=shape[0], mode='linear', align_corners=True)
+    return line[0].T.to(table.dtype)
+
+
+def _resize_positions(embedding: Tensor, shape: torch.Size) -> Tensor:
+    """Positions of a square map (1, E + a*a, C) -> (1, E + b*b, C), E (0 or 1) class tokens."""
+    sides = [math.isqrt(length) for length in (embedding.shape[1], shape[1])]
+    extra = [n - side * side for n, side in zip((embedding.shape[1], shape[1]), sides, strict=True)]
+    if extra[0] != extra[1] or extra[0] > 1:
+        return embedding
+    return resize_position(embedding, (sides[0], sides[0]), (sides[1], sides[1]))
+
+
+# Last part of a key -> how its tensor takes the shape of another window or image.
+_RESIZERS: dict[str, Callable[[Tensor, torch.Size], Tensor]] = {
+    'relative_position_bias_table': _resize_table,
+    'rel_pos_h': _resize_line,
+    'rel_pos_w': _resize_line,
+    'pos_embed': _resize_positions,
+}
 
 
 def select_part(state_dict: Mapping[str, Tensor], model: nn.Module, prefix: str = '') -> StateDict:

@@ -6,16 +6,35 @@ import fnmatch
 import os
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.model import initialize
 from torch import nn
 
-from .backbones.vitaev2 import ARCHS, resolve_arch
+from mmvsa.registry import MODELS
+
+from .backbones import rvsa, swin_vsa, vitae, vitaev2
 from .checkpoints import load_pretrained
+
+
+def _vitae(arch: str) -> dict[str, Any]:
+    # The archs with a class token normalise the mean of the tokens.
+    out_type = 'avg_featmap' if vitae.ARCHS[arch].get('class_token') else 'featmap'
+    return dict(type='mmvsa.ViTAE', arch=arch, out_type=out_type)
+
+
+def _rvsa(arch: str, **options: Any) -> dict[str, Any]:
+    return dict(type='mmvsa.RVSA', arch=arch, out_type='avg_featmap', **options)
+
 
 # name -> backbone config
 BACKBONES: dict[str, dict[str, Any]] = {
-    f'vitaev2-{arch}': dict(type='mmvsa.ViTAEv2', arch=arch) for arch in ARCHS
+    **{f'vitaev2-{arch}': dict(type='mmvsa.ViTAEv2', arch=arch) for arch in vitaev2.ARCHS},
+    **{f'vitae-{arch}': _vitae(arch) for arch in vitae.ARCHS},
+    **{f'swin-{arch}-vsa': dict(type='mmvsa.SwinVSA', arch=arch) for arch in swin_vsa.ARCHS},
+    **{f'qformer-{arch}': dict(type='mmvsa.QFormer', arch=arch) for arch in swin_vsa.ARCHS},
+    **{f'rvsa-{arch}': _rvsa(arch) for arch in rvsa.ARCHS},
+    **{f'rvsa-{arch}-kvdiff': _rvsa(arch, separate_windows=True) for arch in rvsa.ARCHS},
 }
 
 
@@ -46,6 +65,8 @@ def model_config(name: str, num_classes: int = 1000, **overrides: Any) -> dict[s
         )
     )
     config.merge_from_dict({key: value for key, value in overrides.items() if value is not None})
+    if config.backbone.get('out_type') == 'avg_featmap' and not overrides.get('neck'):
+        config.neck = None  # the backbone takes the mean itself
     _set_head_channels(config)
     return config.to_dict()
 
@@ -55,9 +76,11 @@ def _set_head_channels(config: Config) -> None:
     head = config.get('head')
     if not head or 'in_channels' in head:
         return
-    widths = resolve_arch(config.backbone.get('arch', 's-vsa'))['token_dims']
-    indices = config.backbone.get('out_indices', (3,))
-    head.in_channels = widths[max(index % len(widths) for index in indices)]
+    # On the meta device: nothing is allocated or initialised.
+    with torch.device('meta'):
+        backbone = MODELS.build(config.backbone)
+    if hasattr(backbone, 'out_channels'):
+        head.in_channels = backbone.out_channels[-1]
 
 
 def get_model(

@@ -1,4 +1,6 @@
-"""One ordered table of sampling backends, and the choice among them.
+"""One ordered table of backends, and the choice among them.
+
+A backend samples keys and values, or fuses that with the attention.
 
 A choice is made, in this order, by the call (``backend=``), by the :func:`use_backend` context,
 by the module's configuration. ``auto`` takes the first backend of the table that can run.
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from . import mmcv_sampling
+from . import mmcv_sampling, triton_attention
 from .torch_sampling import sample_torch
 
 
@@ -24,11 +26,14 @@ class Backend:
         name: what configs call it.
         sample: ``(kv, points) -> samples``, see :func:`sample_windows` for the shapes.
         reasons: why it cannot run on a device; an empty list means that it can.
+        attend: sampling and attention in one, see
+            :func:`mmvsa.ops.triton_attention.attend_triton`; None where the two are apart.
     """
 
     name: str
     sample: Callable[[Tensor, Tensor], Tensor]
     reasons: Callable[[torch.device], list[str]]
+    attend: Callable[..., Tensor] | None = None
 
 
 def _always_available(device: torch.device) -> list[str]:
@@ -38,6 +43,13 @@ def _always_available(device: torch.device) -> list[str]:
 BACKENDS: tuple[Backend, ...] = (
     Backend('mmcv', mmcv_sampling.sample_mmcv, mmcv_sampling.unavailable_reasons),
     Backend('torch', sample_torch, _always_available),
+    # Last, and so never the choice of `auto`, until its speed has been measured on a GPU.
+    Backend(
+        'triton',
+        triton_attention.sample_triton,
+        triton_attention.unavailable_reasons,
+        triton_attention.attend_triton,
+    ),
 )
 AUTO = 'auto'
 
@@ -79,6 +91,13 @@ def select_backend(name: str, device: torch.device) -> Backend:
     return backend
 
 
+def choose_backend(
+    device: torch.device, backend: str | None = None, default: str = AUTO
+) -> Backend:
+    """The call's choice (``backend``), else the context's, else ``default``, on a device."""
+    return select_backend(backend or _forced.get() or default, device)
+
+
 def sample_windows(
     kv: Tensor, points: Tensor, backend: str | None = None, default: str = AUTO
 ) -> Tensor:
@@ -93,8 +112,7 @@ def sample_windows(
     Returns:
         (B, nH, nW, heads, N, C).
     """
-    name = backend or _forced.get() or default
-    return select_backend(name, kv.device).sample(kv, points)
+    return choose_backend(kv.device, backend, default).sample(kv, points)
 
 
 def backend_table(device: str | torch.device | None = None) -> list[tuple[str, bool, str]]:

@@ -2,6 +2,10 @@
 
 With one level, one point and weight 1 that op is bilinear sampling with zero padding; with
 ``location = (pixel + 0.5) / size`` it equals ``F.grid_sample(align_corners=True)``.
+
+The compiled op is wrapped as ``torch.ops.mmvsa.deform_sample``, which ``torch.compile`` takes as
+one node, without a graph break. Its CPU kernel computes the same in plain PyTorch, so that the
+wrapping is tested without a GPU.
 """
 
 import functools
@@ -10,8 +14,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# value, spatial_shapes, level_start_index, locations, weights -> (B, Q, heads * C)
-DeformAttnOp = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+# value (B, HW, heads, C), points (B, Q, heads, 2) in pixels, H, W -> (B, Q, heads, C)
+DeformAttnOp = Callable[[Tensor, Tensor, int, int], Tensor]
 
 
 def sample_mmcv(kv: Tensor, points: Tensor, op: DeformAttnOp | None = None) -> Tensor:
@@ -30,20 +34,43 @@ def sample_mmcv(kv: Tensor, points: Tensor, op: DeformAttnOp | None = None) -> T
     # The op casts locations to the values' dtype, and half-precision locations are off by pixels.
     dtype = torch.promote_types(kv.dtype, torch.float32)
     value = kv.reshape(batch, height * width, heads, channels).to(dtype).contiguous()
-    locations = _locations(points.to(dtype), height, width)  # B, Q, heads, 1, 1, 2
-    weights = locations.new_ones(locations.shape[:-1])
-    shapes, starts = _level_tensors(height, width, kv.device)
+    queries = points.to(dtype).transpose(3, 4).reshape(batch, -1, heads, 2)
     with torch.autocast(kv.device.type, enabled=False):
-        out = (op or compiled_op)(value, shapes, starts, locations, weights)
+        out = (op or compiled_op)(value, queries, height, width)
     out = out.view(batch, rows, columns, num_points, heads, channels)
     return out.transpose(3, 4).to(kv.dtype)
 
 
-def _locations(points: Tensor, height: int, width: int) -> Tensor:
-    """(B, nH, nW, heads, N, 2) pixels -> (B, nH*nW*N, heads, 1, 1, 2) in the op's unit square."""
+def compiled_op(value: Tensor, points: Tensor, height: int, width: int) -> Tensor:
+    """mmcv's CUDA op as one node of a graph, with gradients of values and points.
+
+    Args:
+        value: (B, H*W, heads, C).
+        points: (B, Q, heads, 2), (x, y) in pixels.
+        height: of the map, H.
+        width: of the map, W.
+
+    Returns:
+        (B, Q, heads, C).
+    """
+    return torch.ops.mmvsa.deform_sample(value, points, height, width)
+
+
+def torch_twin(value: Tensor, points: Tensor, height: int, width: int) -> Tensor:
+    """mmcv's pure-torch form of the same op: same tensors, same locations, any device."""
+    from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+
+    locations, weights = _mmcv_inputs(points, height, width)
+    shapes, _ = _level_tensors(height, width, value.device)
+    out = multi_scale_deformable_attn_pytorch(value, shapes, locations, weights)
+    return out.unflatten(-1, value.shape[2:])
+
+
+def _mmcv_inputs(points: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """(B, Q, heads, 2) pixels -> locations (B, Q, heads, 1, 1, 2) in the unit square, weights."""
     size = _size_tensor(height, width, points.device, points.dtype)
-    unit = ((points + 0.5) / size).transpose(3, 4)
-    return unit.reshape(points.shape[0], -1, points.shape[3], 1, 1, 2).contiguous()
+    locations = ((points + 0.5) / size)[:, :, :, None, None].contiguous()
+    return locations, locations.new_ones(locations.shape[:-1])
 
 
 # Built once for a shape: a tensor made from Python numbers waits for the GPU.
@@ -63,24 +90,103 @@ def im2col_step(batch: int, limit: int = 64) -> int:
     return max(step for step in range(1, min(batch, limit) + 1) if batch % step == 0)
 
 
-def compiled_op(
-    value: Tensor, shapes: Tensor, starts: Tensor, locations: Tensor, weights: Tensor
-) -> Tensor:
-    """mmcv's CUDA op, with gradients of values and locations."""
-    from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
+@torch.library.custom_op('mmvsa::deform_sample', mutates_args=(), device_types='cuda')
+def _deform_sample(value: Tensor, points: Tensor, height: int, width: int) -> Tensor:
+    import mmcv._ext as extension
 
+    locations, weights = _mmcv_inputs(points, height, width)
+    shapes, starts = _level_tensors(height, width, value.device)
     step = im2col_step(value.shape[0])
-    return MultiScaleDeformableAttnFunction.apply(value, shapes, starts, locations, weights, step)
+    out = extension.ms_deform_attn_forward(
+        value, shapes, starts, locations, weights, im2col_step=step
+    )
+    return out.view(*points.shape[:3], value.shape[3])
 
 
-def torch_twin(
-    value: Tensor, shapes: Tensor, starts: Tensor, locations: Tensor, weights: Tensor
-) -> Tensor:
-    """mmcv's pure-torch form of the same op: same tensors, same locations, any device."""
-    from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+@torch.library.custom_op('mmvsa::deform_sample_backward', mutates_args=(), device_types='cuda')
+def _deform_sample_backward(
+    grad: Tensor, value: Tensor, points: Tensor, height: int, width: int
+) -> tuple[Tensor, Tensor]:
+    import mmcv._ext as extension
 
-    del starts
-    return multi_scale_deformable_attn_pytorch(value, shapes, locations, weights)
+    locations, weights = _mmcv_inputs(points, height, width)
+    shapes, starts = _level_tensors(height, width, value.device)
+    grad_value, grad_locations, grad_weights = map(torch.zeros_like, (value, locations, weights))
+    extension.ms_deform_attn_backward(
+        value,
+        shapes,
+        starts,
+        locations,
+        weights,
+        grad.flatten(2).contiguous(),
+        grad_value,
+        grad_locations,
+        grad_weights,
+        im2col_step=im2col_step(value.shape[0]),
+    )
+    size = _size_tensor(height, width, points.device, points.dtype)
+    return grad_value, grad_locations.view_as(points) / size
+
+
+@_deform_sample.register_kernel('cpu')
+def _deform_sample_cpu(value: Tensor, points: Tensor, height: int, width: int) -> Tensor:
+    maps, grid = _as_grid_sample(value, points, height, width)
+    out = torch.ops.aten.grid_sampler_2d(maps, grid, 0, 0, False)  # B*heads, C, Q, 1
+    out = out.view(value.shape[0], value.shape[2], value.shape[3], points.shape[1])
+    return out.permute(0, 3, 1, 2).contiguous()
+
+
+@_deform_sample_backward.register_kernel('cpu')
+def _deform_sample_backward_cpu(
+    grad: Tensor, value: Tensor, points: Tensor, height: int, width: int
+) -> tuple[Tensor, Tensor]:
+    maps, grid = _as_grid_sample(value, points, height, width)
+    grad_out = grad.permute(0, 2, 3, 1).flatten(0, 1).unsqueeze(-1).contiguous()
+    grad_maps, grad_grid = torch.ops.aten.grid_sampler_2d_backward(
+        grad_out, maps, grid, 0, 0, False, [True, True]
+    )
+    batch, heads = value.shape[0], value.shape[2]
+    grad_value = grad_maps.view(batch, heads, value.shape[3], -1).permute(0, 3, 1, 2)
+    grad_points = grad_grid.view(batch, heads, -1, 2).transpose(1, 2).contiguous()
+    size = _size_tensor(height, width, points.device, points.dtype)
+    return grad_value.contiguous(), grad_points * (2 / size)
+
+
+def _as_grid_sample(
+    value: Tensor, points: Tensor, height: int, width: int
+) -> tuple[Tensor, Tensor]:
+    """Maps (B*heads, C, H, W) and grid (B*heads, Q, 1, 2) for ``align_corners=False``."""
+    maps = value.permute(0, 2, 3, 1).flatten(0, 1).unflatten(-1, (height, width)).contiguous()
+    locations, _ = _mmcv_inputs(points, height, width)
+    grid = (2 * locations - 1).transpose(1, 2).flatten(0, 1)[:, :, :, 0]
+    return maps, grid.contiguous()
+
+
+@_deform_sample.register_fake
+def _deform_sample_fake(value: Tensor, points: Tensor, height: int, width: int) -> Tensor:
+    return value.new_empty(*points.shape[:3], value.shape[3])
+
+
+@_deform_sample_backward.register_fake
+def _deform_sample_backward_fake(
+    grad: Tensor, value: Tensor, points: Tensor, height: int, width: int
+) -> tuple[Tensor, Tensor]:
+    return value.new_empty(value.shape), points.new_empty(points.shape)
+
+
+def _save_inputs(ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: Tensor) -> None:
+    value, points, ctx.height, ctx.width = inputs  # type: ignore[attr-defined]
+    ctx.save_for_backward(value, points)
+
+
+def _backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple:
+    value, points = ctx.saved_tensors  # type: ignore[attr-defined]
+    size = (ctx.height, ctx.width)  # type: ignore[attr-defined]
+    grads = torch.ops.mmvsa.deform_sample_backward(grad, value, points, *size)
+    return *grads, None, None
+
+
+_deform_sample.register_autograd(_backward, setup_context=_save_inputs)
 
 
 def unavailable_reasons(device: torch.device) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from .figure import BLUE, INK, ORANGE, PALE, new_figure, save
 
@@ -47,6 +48,9 @@ def _draw_loss(axis: Axes, losses: np.ndarray, iterations_per_epoch: int) -> Non
         axis.plot(middles, means, color=BLUE, linewidth=1.8, label='mean of an epoch')
     if len(losses) and losses.min() > 0:
         axis.set_yscale('log')
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
+        axis.yaxis.set_minor_formatter(NullFormatter())
     _finish(axis, 'training loss')
     axis.legend(frameon=False, fontsize=8, labelcolor=INK)
 

@@ -110,7 +110,7 @@ def draw_windows(
     image: np.ndarray,
     layers: Sequence[AttentionWindows],
     max_heads: int = 4,
-    max_windows: int = 9,
+    max_windows: int = 16,
     title: str = '',
 ) -> Path:
     """One row per layer: the image with its fixed windows, then the windows of several heads.
@@ -120,7 +120,7 @@ def draw_windows(
         image: (H, W, 3) RGB, uint8.
         layers: see :func:`collect_windows`.
         max_heads: heads drawn per layer, evenly chosen.
-        max_windows: windows drawn per head, evenly chosen.
+        max_windows: windows drawn per head, a regular part of their grid.
         title: of the figure.
     """
     columns = 1 + min(max_heads, max(layer.points.shape[0] for layer in layers))
@@ -140,7 +140,7 @@ def _draw_row(
     size = image.shape[:2]
     learned = layer.corners(size)
     fixed = layer.corners(size, fixed=True)[0]
-    chosen = _evenly(learned.shape[1], max_windows)
+    chosen = _grid_part(layer.points.shape[1:3], max_windows)
     height, width = layer.map_size
     _draw_panel(axes[0], image, fixed[chosen], fixed[chosen], learned)
     axes[0].set_title(f'{_short(layer.name)}\nfixed, {height}x{width} map', **_TITLE)
@@ -179,6 +179,15 @@ def _draw_panel(
 def _evenly(count: int, limit: int) -> list[int]:
     """At most ``limit`` of ``range(count)``, evenly spread."""
     return sorted({round(i) for i in np.linspace(0, count - 1, min(count, limit))})
+
+
+def _grid_part(grid: tuple[int, ...], limit: int) -> list[int]:
+    """Flat indices of a regular part of (rows, columns) with at most ``limit`` windows."""
+    rows, columns = grid
+    down = _evenly(rows, max(int(limit**0.5), limit // columns, 1))
+    return [
+        row * columns + column for row in down for column in _evenly(columns, limit // len(down))
+    ]
 
 
 def _short(name: str) -> str:

@@ -86,7 +86,7 @@ class WindowVisualizationHook(Hook):
         image_index: int = 0,
         layers: tuple[str, ...] | None = None,
         max_heads: int = 4,
-        max_windows: int = 9,
+        max_windows: int = 16,
         filename: str = 'windows.png',
     ) -> None:
         self.image_index = image_index

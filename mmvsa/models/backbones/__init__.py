@@ -1,6 +1,9 @@
 """Backbones, registered in ``mmvsa.registry.MODELS``."""
 
 from .base import Backbone
+from .rvsa import RVSA
+from .swin_vsa import QFormer, SwinVSA
+from .vitae import ViTAE
 from .vitaev2 import ViTAEv2
 
-__all__ = ['Backbone', 'ViTAEv2']
+__all__ = ['RVSA', 'Backbone', 'QFormer', 'SwinVSA', 'ViTAE', 'ViTAEv2']

@@ -164,15 +164,16 @@ def drop_path_rates(rate: float, depths: Sequence[int], schedule: str) -> list[l
     return [line[start : start + depth] for start, depth in zip(starts, depths, strict=True)]
 
 
-class _Cell(nn.Module):
-    """What both cells share: position convolution, attention, MLP.
+class Cell(nn.Module):
+    """What every cell has: position convolution, attention, MLP.
 
     Args:
         in_dims: channels of the map that is attended to.
         out_dims: channels of the output.
         attention: the attention module, in_dims -> out_dims.
-        position_conv: add a depthwise 7x7 convolution before the attention.
+        position_conv: add a depthwise convolution before the attention.
         norm_eps: of both layer norms.
+        position_kernel: size of that convolution.
     """
 
     def __init__(
@@ -185,29 +186,34 @@ class _Cell(nn.Module):
         drop_rate: float,
         drop_path: float,
         norm_eps: float,
+        position_kernel: int = 7,
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(in_dims, eps=norm_eps)
         self.pos_conv: nn.Module | None = None
         if position_conv:
-            self.pos_conv = nn.Conv2d(in_dims, in_dims, 7, padding=3, groups=in_dims)
+            self.pos_conv = nn.Conv2d(
+                in_dims, in_dims, position_kernel, padding=position_kernel // 2, groups=in_dims
+            )
         self.attn = attention
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(out_dims, eps=norm_eps)
         self.mlp = Mlp(out_dims, int(out_dims * mlp_ratio), drop=drop_rate)
 
+    def add_position(self, x: Tensor) -> Tensor:
+        """(B, H, W, in_dims), plus the position convolution if there is one."""
+        return x if self.pos_conv is None else x + to_nhwc(self.pos_conv(to_nchw(x)))
+
     def attend(self, x: Tensor) -> Tensor:
         """(B, H, W, in_dims) -> (B, H, W, out_dims)."""
-        if self.pos_conv is not None:
-            x = x + to_nhwc(self.pos_conv(to_nchw(x)))
-        return self.attn(self.norm1(x))
+        return self.attn(self.norm1(self.add_position(x)))
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """(B, H, W, out_dims), with the shortcut."""
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
-class ReductionCell(_Cell):
+class ReductionCell(Cell):
     """Shrinks the map: PRM, then attention + PCM (no shortcut), then MLP.
 
     An input that is no multiple of the stride is padded with zeros on the right and bottom.
@@ -237,7 +243,7 @@ class ReductionCell(_Cell):
         self.prm = PyramidReduction(in_channels, embed_dims, stride, kernel_size, dilations)
         hidden = 2 * out_dims if wide_pcm else embed_dims
         self.pcm = ParallelConvolution(
-            (in_channels, hidden, hidden, out_dims), _split_stride(stride), groups
+            (in_channels, hidden, hidden, out_dims), split_stride(stride), groups
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -247,7 +253,7 @@ class ReductionCell(_Cell):
         return self.feed_forward(out)
 
 
-def _split_stride(stride: int) -> tuple[int, int, int]:
+def split_stride(stride: int) -> tuple[int, int, int]:
     """Strides of three convolutions: 4 -> (2, 2, 1), 2 -> (2, 1, 1)."""
     if stride not in (1, 2, 4, 8):
         raise ValueError(f'a reduction cell shrinks by 1, 2, 4 or 8, got {stride}')
@@ -255,7 +261,7 @@ def _split_stride(stride: int) -> tuple[int, int, int]:
     return first, second, third
 
 
-class NormalCell(_Cell):
+class NormalCell(Cell):
     """x + attention(x) + PCM(x), then MLP."""
 
     def __init__(

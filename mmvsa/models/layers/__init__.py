@@ -9,6 +9,8 @@ from .convolutions import (
     to_nhwc,
 )
 from .linear import Mlp, linear
+from .performer import PerformerAttention
+from .position import resize_position
 from .window_transforms import (
     FixedWindow,
     Quadrangle,
@@ -29,6 +31,7 @@ __all__ = [
     'FullAttention',
     'Mlp',
     'ParallelConvolution',
+    'PerformerAttention',
     'PyramidReduction',
     'Quadrangle',
     'RotatedVariedSizeWindow',
@@ -41,6 +44,7 @@ __all__ = [
     'linear',
     'pad_to_multiple',
     'relative_position_index',
+    'resize_position',
     'to_nchw',
     'to_nhwc',
     'window_merge',

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmvsa.ops.backends import AUTO, check_backend_name, sample_windows
+from mmvsa.ops.backends import AUTO, Backend, check_backend_name, choose_backend
 
 from .linear import linear
 from .window_transforms import WindowTransform, build_window_transform
@@ -186,10 +186,12 @@ class WindowedAttention(_Attention):
     def forward(self, x: Tensor, backend: str | None = None) -> Tensor:
         """(B, H, W, C) -> (B, H, W, out_dims)."""
         geometry = self.geometry(x)
-        windows = self._fixed if self.transform.is_static else self._sampled
-        q, k, v = windows(x, geometry, backend)  # each (B*nH*nW, heads, ws*ws, d)
-        out = attend(q, k, v, self._bias(q), self.scale, self._dropout)
-        out = geometry.crop(window_merge(out, self.window_size, geometry.grid))
+        out = None if self.transform.is_static else self._fused(x, geometry, backend)
+        if out is None:
+            windows = self._fixed if self.transform.is_static else self._sampled
+            q, k, v = windows(x, geometry, backend)  # each (B*nH*nW, heads, ws*ws, d)
+            out = attend(q, k, v, self._bias(q), self.scale, self._dropout)
+            out = geometry.crop(window_merge(out, self.window_size, geometry.grid))
         return self.proj_drop(self.proj(out))
 
     def geometry(self, x: Tensor) -> WindowGeometry:
@@ -227,12 +229,45 @@ class WindowedAttention(_Attention):
         q, k, v = window_partition(qkv, self.window_size, 3 * self.num_heads).chunk(3, 1)
         return q, k, v
 
+    def _fused(self, x: Tensor, geometry: WindowGeometry, backend: str | None) -> Tensor | None:
+        """(B, H, W, C) -> (B, H, W, out_dims) where the backend samples inside attention."""
+        chosen = choose_backend(x.device, backend, self.backend)
+        if chosen.attend is None:
+            return None
+        self._check_fused(chosen)
+        q, kv = self._project(x)
+        points = self.transform.points(self.transform.predict(x, geometry), geometry)
+        bias = self.relative_position_bias()
+        out = chosen.attend(
+            q.unflatten(-1, (self.num_heads, self.head_dims)),
+            kv,
+            points,
+            None if bias is None else bias[0],
+            self.scale,
+            self.window_size,
+            geometry.top,
+            geometry.left,
+        )
+        return out.flatten(-2)
+
+    def _check_fused(self, backend: Backend) -> None:
+        """Raise ValueError for what only separate sampling and attention can do."""
+        problems = {
+            'dropout of the attention weights (attn_drop)': self._dropout > 0,
+            'decomposed_position': self.position is not None,
+            'separate_windows': self.separate_windows,
+        }
+        found = [problem for problem, present in problems.items() if present]
+        if found:
+            raise ValueError(f'backend {backend.name!r} has no {", ".join(found)}')
+
     def _sampled(
         self, x: Tensor, geometry: WindowGeometry, backend: str | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         q, kv = self._project(x)
         points = self.transform.points(self.transform.predict(x, geometry), geometry)
-        samples = sample_windows(kv, points, backend, self.backend).flatten(0, 2)
+        sample = choose_backend(x.device, backend, self.backend).sample
+        samples = sample(kv, points).flatten(0, 2)
         if self.separate_windows:
             k, v = samples.chunk(2, 1)
         else:
@@ -252,10 +287,13 @@ class WindowedAttention(_Attention):
         bias_kv = None if bias_kv is None else self._heads_first(bias_kv)
         kv = F.linear(x, self._heads_first(weight_kv), bias_kv)
         q = F.linear(x, weight_q, bias_q)
-        return q, kv.unflatten(-1, (self.num_heads, 2 * self.head_dims))
+        width = self.head_dims if self.separate_windows else 2 * self.head_dims
+        return q, kv.unflatten(-1, (-1, width))
 
     def _heads_first(self, rows: Tensor) -> Tensor:
-        """Rows ordered (k/v, heads, d) -> (heads, k/v, d)."""
+        """Rows ordered (k/v, heads, d) -> (heads, k/v, d), as they are for separate windows."""
+        if self.separate_windows:
+            return rows
         by_head = rows.unflatten(0, (2, self.num_heads, self.head_dims)).transpose(0, 1)
         return by_head.flatten(0, 2)
 

@@ -71,22 +71,32 @@ class PyramidReduction(nn.Module):
 
 
 class ParallelConvolution(nn.Sequential):
-    """PCM: three 3x3 grouped convolutions with batch norm and SiLU between them.
+    """PCM: 3x3 grouped convolutions with batch norm and SiLU between them.
 
     Args:
-        channels: of the input, the two hidden maps and the output.
-        strides: of the three convolutions.
+        channels: of the input, the hidden maps and the output.
+        strides: of the convolutions.
         groups: of every convolution.
+        norms: whether a batch norm follows each convolution; all but the last by default.
+        last_activation: end with a SiLU too (ViTAE; ViTAEv2 does not).
     """
 
     def __init__(
-        self, channels: Sequence[int], strides: Sequence[int] = (1, 1, 1), groups: int = 1
+        self,
+        channels: Sequence[int],
+        strides: Sequence[int] = (1, 1, 1),
+        groups: int = 1,
+        norms: Sequence[bool] | None = None,
+        last_activation: bool = False,
     ) -> None:
+        last = len(strides) - 1
         layers: list[nn.Module] = []
         for i, stride in enumerate(strides):
             layers.append(
                 nn.Conv2d(channels[i], channels[i + 1], 3, stride, padding=1, groups=groups)
             )
-            if i < len(strides) - 1:
-                layers += [nn.BatchNorm2d(channels[i + 1]), nn.SiLU(inplace=True)]
+            if norms[i] if norms else i < last:
+                layers.append(nn.BatchNorm2d(channels[i + 1]))
+            if i < last or last_activation:
+                layers.append(nn.SiLU(inplace=True))
         super().__init__(*layers)

@@ -246,8 +246,8 @@ class Quadrangle(WindowTransform):
         x, y = x + shear[..., :1] * aspect * y, y + shear[..., 1:] / aspect * x
         cos, sin = angle.cos(), angle.sin()
         x, y = x * cos + y * (aspect * sin), y * cos - x * (sin / aspect)
-        project_x, project_y = projection[..., :1], projection[..., 1:]
-        depth = 1 + project_x * (grid[:, 0] / (half_x or 1)) + project_y * (grid[:, 1] / (half_y or 1))
+        normalised_x, normalised_y = grid[:, 0] / (half_x or 1), grid[:, 1] / (half_y or 1)
+        depth = 1 + projection[..., :1] * normalised_x + projection[..., 1:] * normalised_y
         depth = torch.where(depth == 0, 1e-6, depth)
         return (offset.unsqueeze(-2) + torch.stack((x, y), -1)) / depth.unsqueeze(-1)
 

@@ -1,0 +1,13 @@
+_base_ = __import__('mmvsa') and ['mmseg::_base_/models/upernet_swin.py']
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='mmvsa.ViTAEv2',
+        arch='s',
+        out_indices=(0, 1, 2, 3),
+        drop_path_rate=0.2,
+    ),
+    decode_head=dict(in_channels=[64, 128, 256, 512]),
+    auxiliary_head=dict(in_channels=256),
+)

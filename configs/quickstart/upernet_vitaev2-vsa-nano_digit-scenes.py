@@ -1,0 +1,58 @@
+# UperNet on a small ViTAEv2-VSA and DigitScenes: minutes on a CPU, no download.
+_base_ = [
+    '../_base_/models/upernet_vitaev2.py',
+    '../_base_/models/vitaev2-vsa-nano.py',
+    '../_base_/datasets/digit_scenes_segmentation.py',
+    '../_base_/seg_runtime.py',
+]
+
+width = 48
+norm_cfg = dict(type='BN', requires_grad=True)
+data_preprocessor = dict(size=(256, 256), mean=[127.5] * 3, std=[63.75] * 3)
+model = dict(
+    data_preprocessor=data_preprocessor,
+    backbone=dict(
+        _delete_=True,
+        type='mmvsa.ViTAEv2',
+        arch={{_base_.nano_arch}},
+        out_indices=(0, 1, 2, 3),
+    ),
+    decode_head=dict(
+        in_channels=[32, 64, 96, 128],
+        channels=width,
+        num_classes=11,
+        dropout_ratio=0.0,
+        norm_cfg=norm_cfg,
+        loss_decode=dict(avg_non_ignore=True),
+    ),
+    auxiliary_head=None,
+)
+
+max_epochs = 8
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
+    clip_grad=dict(max_norm=5.0),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=100),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, end=max_epochs, convert_to_iter_based=True),
+]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=2)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+auto_scale_lr = dict(base_batch_size=4)
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=25),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(
+        type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='mIoU', rule='greater'
+    ),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='SegVisualizationHook'),
+)
+log_processor = dict(by_epoch=True)
+randomness = dict(seed=0)

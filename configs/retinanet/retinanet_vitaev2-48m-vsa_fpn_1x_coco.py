@@ -1,0 +1,17 @@
+_base_ = [
+    '../_base_/models/retinanet_vitaev2_fpn.py',
+    'mmdet::_base_/datasets/coco_detection.py',
+    '../_base_/schedules/det_adamw_1x.py',
+    '../_base_/det_runtime.py',
+]
+
+model = dict(
+    backbone=dict(
+        arch='48m-vsa',
+        drop_path_rate=0.3,
+        init_cfg=dict(
+            type='Pretrained', checkpoint='checkpoints/vitaev2-48m-vsa.pth', prefix='backbone.'
+        ),
+    ),
+    neck=dict(in_channels=[192, 384, 768]),
+)

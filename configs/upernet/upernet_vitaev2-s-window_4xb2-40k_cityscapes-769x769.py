@@ -1,0 +1,5 @@
+_base_ = ['./upernet_vitaev2-s_4xb2-40k_cityscapes-769x769.py']
+
+model = dict(
+    backbone=dict(arch='s-window', init_cfg=dict(checkpoint='checkpoints/vitaev2-s-window.pth'))
+)

@@ -1,0 +1,58 @@
+"""Running the command-line tools, and a config that trains in seconds."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+ROOT = Path(__file__).resolve().parents[1]
+QUICKSTART = ROOT / 'configs/quickstart/vitaev2-vsa-nano_digits.py'
+
+TINY = """
+_base_ = [{base!r}]
+model = dict(backbone=dict(arch=dict(
+    embed_dims=(4, 4, 8), token_dims=(8, 16, 16), rc_heads=(2, 2, 4), num_heads=(2, 4, 4),
+    nc_groups=(1, 4, 4), rc_groups=(1, 4, 4))), head=dict(in_channels=16))
+train_dataloader = dict(batch_size=16, dataset=dict(indices=64))
+val_dataloader = dict(dataset=dict(indices=90))
+test_dataloader = val_dataloader
+train_cfg = dict(max_epochs={epochs})
+{extra}
+"""
+
+
+def tiny_config(folder: Path, epochs: int = 1, extra: str = '') -> Path:
+    """A child of the quickstart's config: 64 training images, 90 held out, a smaller model."""
+    path = folder / 'tiny.py'
+    path.write_text(TINY.format(base=str(QUICKSTART), epochs=epochs, extra=extra))
+    return path
+
+
+def run_tool(name: str, *args: object) -> None:
+    """Run ``tools/<name>.py`` in this process."""
+    argv = [name, *map(str, args)]
+    # The tool exports LOCAL_RANK, which would leak into later tests.
+    with mock.patch.object(sys, 'argv', argv), mock.patch.dict(os.environ):
+        runpy.run_path(str(ROOT / f'tools/{name}.py'), run_name='__main__')
+
+
+def run_command(*args: object, **env: str) -> str:
+    """Run a command from the repository's root; its output, or an AssertionError with it."""
+    done = subprocess.run(
+        [str(arg) for arg in args],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            'PYTHONPATH': str(ROOT),
+            'PYTHON': sys.executable,
+            'OMP_NUM_THREADS': '1',
+            **env,
+        },
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    return output

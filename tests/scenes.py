@@ -1,0 +1,25 @@
+"""DigitScenes small enough for a test, and the quickstart configs on them."""
+
+from pathlib import Path
+
+from cli import ROOT
+from mmengine.config import Config
+
+from mmvsa.apis import load_config, use_data_root
+from mmvsa.datasets.digit_scenes import SceneSettings, write_digit_scenes
+
+SETTINGS = SceneSettings(num=8, num_val=4, size=96)
+DETECTION = ROOT / 'configs/quickstart/mask-rcnn_vitaev2-vsa-nano_digit-scenes.py'
+SEGMENTATION = ROOT / 'configs/quickstart/upernet_vitaev2-vsa-nano_digit-scenes.py'
+
+
+def write_tiny_scenes(folder: Path) -> Path:
+    """8 + 4 scenes of 96 pixels in ``folder/digit_scenes``."""
+    return write_digit_scenes(folder / 'digit_scenes', SETTINGS, progress=False)
+
+
+def tiny_config(path: Path, root: Path) -> Config:
+    """A quickstart's config on the scenes in ``root``."""
+    cfg = load_config(path)
+    use_data_root(cfg, str(root))
+    return cfg

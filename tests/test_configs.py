@@ -1,0 +1,137 @@
+"""Every config of the repository: it loads, its model builds, its parts fit."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from cli import ROOT
+from mmengine import Config
+from mmengine.registry import MODELS, DefaultScope, init_default_scope
+from torch import nn
+
+from mmvsa.apis import load_config
+
+CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+
+
+def identifier(path: Path) -> str:
+    return str(path.relative_to(ROOT / 'configs'))
+
+
+def build(cfg: Config) -> nn.Module:
+    """The model of a config, without memory for its parameters."""
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    with warnings.catch_warnings(), torch.device('meta'):
+        warnings.simplefilter('ignore')
+        return MODELS.build(cfg.model)
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    """Leave the default scope as it was."""
+    yield
+    DefaultScope._instance_dict.pop('mmvsa_test', None)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=identifier)
+def test_builds_and_fits(path: Path) -> None:
+    cfg = load_config(path)
+    assert 'mmvsa' in cfg.custom_imports['imports']
+    model = build(cfg)
+    channels = list(model.backbone.out_channels)
+    for name, widths in input_channels(cfg).items():
+        assert widths == (channels if isinstance(widths, list) else channels[-1]), name
+    assert cfg.train_cfg and cfg.param_scheduler and cfg.optim_wrapper
+
+
+def input_channels(cfg: Config) -> dict[str, int | list[int]]:
+    """Channels that the parts fed by the backbone expect."""
+    if cfg.get('default_scope') == 'mmpretrain':
+        return {'head': cfg.model.head.in_channels}
+    part = 'neck' if cfg.model.get('neck') else 'decode_head'
+    return {part: list(cfg.model[part].in_channels)}
+
+
+ImageNet = [path for path in CONFIGS if 'in1k' in path.name]
+
+
+@pytest.mark.parametrize('path', ImageNet, ids=identifier)
+def test_imagenet_recipe(path: Path) -> None:
+    """What the authors' command lines say, written down once more."""
+    cfg = load_config(path)
+    if 'vitaev2' not in path.name:
+        pytest.skip('another family')
+    b, m48 = ('vitaev2-b' in path.name, '48m' in path.name)
+    assert cfg.model.backbone.drop_path_rate == (0.4 if b else 0.25 if m48 else 0.1)
+    optimizer = cfg.optim_wrapper.optimizer
+    assert optimizer.weight_decay == (0.065 if b else 0.055 if m48 else 0.05)
+    assert optimizer.lr == 1e-3 and cfg.auto_scale_lr.base_batch_size == 1024
+    assert cfg.train_dataloader.batch_size * 8 == 1024
+    assert cfg.train_cfg.max_epochs == 310
+    size = 384 if '384px' in path.name else 224
+    assert cfg.train_dataloader.dataset.pipeline[1].scale == size
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        resize, crop = loader.dataset.pipeline[1:3]
+        assert (resize.scale, crop.crop_size) == (int(size / 0.9), size)
+    assert [(x.type, x.alpha) for x in cfg.model.train_cfg.augments] == [
+        ('Mixup', 0.8),
+        ('CutMix', 1.0),
+    ]
+
+
+def test_learning_rate_over_the_epochs() -> None:
+    """Near the authors' logs at their epochs (their warm-up moves in steps of an epoch)."""
+    from mmengine.optim import CosineAnnealingLR, LinearLR
+
+    cfg = load_config(ROOT / 'configs/vitaev2_vsa/vitaev2-s-vsa_8xb128_in1k.py')
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=cfg.optim_wrapper.optimizer.lr)
+    warm_up, cosine = cfg.param_scheduler
+    schedules = [
+        LinearLR(optimizer, start_factor=warm_up.start_factor, end=warm_up.end),
+        CosineAnnealingLR(
+            optimizer,
+            eta_min=cosine.eta_min,
+            begin=cosine.begin,
+            end=cosine.end,
+            T_max=cosine.end - cosine.begin,
+        ),
+    ]
+    rates = []
+    for _ in range(cfg.train_cfg.max_epochs):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        for schedule in schedules:
+            schedule.step()
+    logged = {10: 9.973e-4, 50: 9.344e-4, 100: 7.55e-4, 150: 5.1e-4, 200: 2.65e-4, 250: 8.565e-5}
+    for epoch, rate in logged.items():
+        assert rates[epoch] == pytest.approx(rate, abs=3e-5), epoch
+    assert rates[0] == pytest.approx(1e-6) and max(rates) == pytest.approx(1e-3)
+    assert rates[300:] == pytest.approx([1e-5] * 10)
+
+
+def test_weight_decay_follows_timm() -> None:
+    """Decay for parameters of more than one dimension, biases aside."""
+    from mmengine.optim import build_optim_wrapper
+
+    cfg = load_config(ROOT / 'configs/vitaev2_vsa/vitaev2-s-vsa_8xb128_in1k.py')
+    cfg.model.backbone.arch = dict(
+        embed_dims=(4,),
+        token_dims=(8,),
+        depths=(1,),
+        num_heads=(2,),
+        rc_heads=(2,),
+        rc_attention=('vsa',),
+        nc_attention=('vsa',),
+        window_size=4,
+    )
+    cfg.model.backbone.out_indices = (0,)
+    init_default_scope('mmpretrain')
+    model = MODELS.build(cfg.model)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for group in wrapper.optimizer.param_groups:
+        (parameter,) = group['params']
+        name = names[id(parameter)]
+        expected = 0.0 if parameter.ndim == 1 or name.endswith('.bias') else 0.05
+        assert group['weight_decay'] == expected, name

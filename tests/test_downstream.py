@@ -1,0 +1,301 @@
+"""Detectors and segmentors on our backbones: real configs at a small size, and bad input."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from cli import ROOT
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from scenes import DETECTION, SEGMENTATION, SETTINGS, tiny_config, write_tiny_scenes
+from torch import nn
+
+from mmvsa.apis import load_config
+
+# One config for each task and backbone.
+CONFIGS = [
+    *(
+        f'mask_rcnn/mask-rcnn_vitaev2-{arch}_fpn_ms-3x_coco.py'
+        for arch in ('s', 's-vsa', '48m-vsa')
+    ),
+    *(
+        f'cascade_rcnn/cascade-mask-rcnn_vitaev2-{arch}_fpn_giou-4conv1f_ms-3x_coco.py'
+        for arch in ('s', 's-vsa', '48m-vsa')
+    ),
+    *(f'retinanet/retinanet_vitaev2-{arch}_fpn_1x_coco.py' for arch in ('s', 's-vsa', '48m-vsa')),
+    *(
+        f'upernet/upernet_vitaev2-{arch}_8xb2-160k_ade20k-512x512.py'
+        for arch in ('s', 's-vsa', 's-window')
+    ),
+]
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory) -> Path:
+    return write_tiny_scenes(tmp_path_factory.mktemp('scenes'))
+
+
+@pytest.fixture
+def own_root(root: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    return shutil.copytree(root, tmp_path / 'scenes')
+
+
+def build(cfg: Config) -> nn.Module:
+    init_default_scope(cfg.default_scope)
+    return revert_sync_batchnorm(MODELS.build(cfg.model)).train()
+
+
+def losses(model: nn.Module, samples: list[dict]) -> torch.Tensor:
+    """Sum of the losses, after the backward pass."""
+    data = model.data_preprocessor(pseudo_collate(samples), True)
+    total, _ = model.parse_losses(model(**data, mode='loss'))
+    total.backward()
+    return total
+
+
+def samples_for(cfg: Config, root: Path) -> list[dict]:
+    """Two scenes as the data set of the quickstart of that task gives them."""
+    path = DETECTION if cfg.default_scope == 'mmdet' else SEGMENTATION
+    dataset = DATASETS.build(tiny_config(path, root).val_dataloader.dataset)
+    dataset = [dataset[0], dataset[1]]
+    for sample in dataset:
+        sample['inputs'] = sample['inputs'][:, :96, :96]
+    return dataset
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_forward_and_loss(name: str, root: Path) -> None:
+    cfg = load_config(ROOT / 'configs' / name)
+    if cfg.default_scope == 'mmseg':
+        cfg.model.data_preprocessor.size = None
+        cfg.model.data_preprocessor.size_divisor = 32
+    model = build(cfg)
+    loss = losses(model, samples_for(cfg, root))
+    assert loss.isfinite()
+    unused = [n for n, p in model.backbone.named_parameters() if p.grad is None]
+    assert not unused
+    assert any(p.grad.abs().sum() > 0 for p in model.backbone.parameters())
+
+
+@pytest.mark.parametrize('name', CONFIGS[1::3])
+def test_weight_decay(name: str) -> None:
+    """No decay on norms, biases of position and relative position tables."""
+    from mmengine.optim import build_optim_wrapper
+
+    cfg = load_config(ROOT / 'configs' / name)
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    decays = {id(group['params'][0]): group['weight_decay'] for group in groups}
+    names = dict(model.backbone.named_parameters())
+    free = {n for n, p in names.items() if decays[id(p)] == 0}
+    assert {n for n in names if 'relative_position_bias_table' in n} <= free
+    assert {n for n in names if 'norm' in n.split('.')[-2]} <= free
+    assert not any(n.endswith('qkv.weight') for n in free)
+
+
+def test_recipes() -> None:
+    """What the authors' files say, written down once more."""
+    drop_paths = {
+        'mask_rcnn': {'s_1x': 0.1, 's_3x': 0.1, 's-vsa_1x': 0.1, 's-vsa_3x': 0.25, '48m': 0.35},
+        'cascade_rcnn': {'s_1x': 0.1, 's_3x': 0.1, 's-vsa_1x': 0.05, 's-vsa_3x': 0.25, '48m': 0.45},
+        'retinanet': {'s-vsa_1x': 0.15},
+    }
+    for folder, rates in drop_paths.items():
+        for key, rate in rates.items():
+            arch, _, schedule = key.partition('_')
+            (path,) = (
+                (ROOT / 'configs' / folder).glob(f'*vitaev2-{arch}*_fpn*{schedule}_coco.py')
+                if (arch != 's')
+                else (ROOT / 'configs' / folder).glob(f'*vitaev2-s_fpn*{schedule}_coco.py')
+            )
+            cfg = load_config(path)
+            assert cfg.model.backbone.drop_path_rate == rate, path
+            long = '3x' in path.name
+            assert cfg.train_cfg.max_epochs == (36 if long else 12)
+            assert cfg.param_scheduler[1].milestones == ([27, 33] if long else [8, 11])
+            optimizer = cfg.optim_wrapper.optimizer
+            assert (optimizer.type, optimizer.lr) == ('AdamW', 1e-4)
+            assert optimizer.weight_decay == (0.045 if key == 's_1x' else 0.05)
+            assert 'momentum' not in optimizer
+
+
+def test_multi_scale_crops() -> None:
+    cfg = load_config(ROOT / 'configs' / CONFIGS[0])
+    whole, cropped = cfg.train_dataloader.dataset.pipeline[3].transforms
+    assert [scale[0] for scale in whole[0].scales] == list(range(480, 801, 32))
+    assert [step.type for step in cropped] == [
+        'RandomChoiceResize',
+        'RandomCrop',
+        'RandomChoiceResize',
+    ]
+    assert cropped[1].crop_size == (384, 600)
+
+
+@pytest.mark.parametrize('window_size', [8, 6])
+def test_starts_from_a_classifier(window_size: int, tmp_path: Path, capfd) -> None:
+    """A classifier's file loads into a detector; another window resizes the tables, and says so."""
+    from mmengine.logging import MMLogger
+
+    MMLogger.get_instance('test_downstream').setLevel('INFO')
+    init_default_scope('mmdet')
+    cfg = load_config(DETECTION)
+    source = MODELS.build(cfg.model.backbone)
+    state = {f'backbone.{k}': torch.randn_like(v.float()) for k, v in source.state_dict().items()}
+    torch.save(
+        dict(state_dict={**state, 'head.fc.weight': torch.zeros(10, 128)}), tmp_path / 'c.pth'
+    )
+    cfg.model.backbone.arch.window_size = window_size
+    cfg.model.backbone.init_cfg = dict(
+        type='Pretrained', checkpoint=str(tmp_path / 'c.pth'), prefix='backbone.'
+    )
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    key = 'stages.1.blocks.0.attn.qkv.weight'
+    key = (
+        key
+        if key in source.state_dict()
+        else next(k for k in source.state_dict() if k.endswith('qkv.weight'))
+    )
+    assert (model.backbone.state_dict()[key] == state[f'backbone.{key}']).all()
+    output = ''.join(capfd.readouterr())
+    assert ('resized' in output) == (window_size != 8)
+
+
+# Bad input: what the host package does, never a crash inside the backbone.
+
+
+@pytest.mark.parametrize('size', [(1, 1), (20, 900), (33, 7)])
+@pytest.mark.parametrize('arch', ['s', 's-window', 's-vsa'])
+def test_images_of_any_size(size: tuple[int, int], arch: str) -> None:
+    backbone = MODELS.build(dict(type='mmvsa.ViTAEv2', arch=arch, out_indices=(0, 1, 2, 3))).eval()
+    with torch.no_grad():
+        outputs = backbone(torch.randn(1, 3, *size))
+    strides = (4, 8, 16, 32)
+    for output, stride in zip(outputs, strides, strict=True):
+        assert output.shape[2:] == tuple(-(-length // stride) for length in size)
+        assert output.isfinite().all()
+
+
+@pytest.mark.parametrize('path', [DETECTION, SEGMENTATION], ids=['detection', 'segmentation'])
+@pytest.mark.parametrize('size', [(1, 1), (20, 900)])
+def test_predicts_on_images_of_any_size(path: Path, size: tuple[int, int]) -> None:
+    cfg = load_config(path)
+    model = build(cfg).eval()
+    if cfg.default_scope == 'mmdet':
+        from mmdet.structures import DetDataSample as Sample
+    else:
+        from mmseg.structures import SegDataSample as Sample
+    sample = Sample(
+        metainfo=dict(img_shape=size, ori_shape=size, pad_shape=size, scale_factor=(1.0, 1.0))
+    )
+    image = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
+    with torch.no_grad():
+        (result,) = model.test_step(dict(inputs=[image], data_samples=[sample]))
+    if cfg.default_scope == 'mmseg':
+        assert result.pred_sem_seg.data.shape == (1, *size)
+    else:
+        assert result.pred_instances.masks.shape[1:] == size
+
+
+def edit_annotations(root: Path, edit) -> None:
+    path = root / 'annotations/instances_train.json'
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def detection_dataset(root: Path, **options):
+    init_default_scope('mmdet')
+    cfg = tiny_config(DETECTION, root).train_dataloader.dataset
+    cfg.update(options)
+    return DATASETS.build(cfg)
+
+
+def test_image_without_objects(own_root: Path) -> None:
+    def empty_first(content: dict) -> None:
+        content['annotations'] = [a for a in content['annotations'] if a['image_id'] != 0]
+
+    edit_annotations(own_root, empty_first)
+    assert len(detection_dataset(own_root)) == SETTINGS.num - 1
+    dataset = detection_dataset(own_root, filter_cfg=None)
+    samples = [dataset[0]]
+    assert len(samples[0]['data_samples'].gt_instances) == 0
+    assert losses(build(load_config(DETECTION)), samples).isfinite()
+
+
+def test_box_outside_the_image(own_root: Path) -> None:
+    def move_out(content: dict) -> None:
+        content['annotations'][0]['bbox'] = [500, 500, 20, 20]
+        content['annotations'][1]['bbox'][0] = -10
+
+    edit_annotations(own_root, move_out)
+    dataset = detection_dataset(own_root)
+    before = detection_dataset(own_root.parent / 'scenes')
+    assert len(before) == len(dataset)
+    with_boxes = [dataset[i] for i in range(2)]
+    assert losses(build(load_config(DETECTION)), with_boxes).isfinite()
+
+
+def test_class_missing(own_root: Path) -> None:
+    """A file without one of the config's classes: its labels close up, as mmdet does."""
+
+    def drop_nine(content: dict) -> None:
+        content['categories'] = content['categories'][:9]
+        content['annotations'] = [a for a in content['annotations'] if a['category_id'] != 9]
+
+    edit_annotations(own_root, drop_nine)
+    dataset = detection_dataset(own_root)
+    assert len(dataset.cat_ids) == 9
+    assert losses(build(load_config(DETECTION)), [dataset[0], dataset[1]]).isfinite()
+
+
+def test_instance_mask_of_another_size(own_root: Path) -> None:
+    def shrink(content: dict) -> None:
+        content['annotations'][0]['segmentation'] = dict(size=[10, 10], counts=[20, 30, 50])
+
+    edit_annotations(own_root, shrink)
+    dataset = detection_dataset(own_root)
+    with pytest.raises(AssertionError):  # mmdet's, when it collects the masks
+        dataset[0]
+
+
+def spoil_semantic_map(root: Path, edit) -> list[dict]:
+    path = str(root / 'semantic/val/000000.png')
+    cv2.imwrite(path, edit(cv2.imread(path, cv2.IMREAD_UNCHANGED)))
+    init_default_scope('mmseg')
+    dataset = DATASETS.build(tiny_config(SEGMENTATION, root).val_dataloader.dataset)
+    return [dataset[0], dataset[1]]
+
+
+def mark(value: int):
+    def edit(labels: np.ndarray) -> np.ndarray:
+        labels[:20] = value
+        return labels
+
+    return edit
+
+
+def test_ignored_label(own_root: Path) -> None:
+    samples = spoil_semantic_map(own_root, mark(255))
+    assert losses(build(load_config(SEGMENTATION)), samples).isfinite()
+
+
+def test_unknown_label(own_root: Path) -> None:
+    samples = spoil_semantic_map(own_root, mark(57))
+    with pytest.raises((IndexError, RuntimeError), match='57|out of bounds'):  # PyTorch's
+        losses(build(load_config(SEGMENTATION)), samples)
+
+
+def test_semantic_map_of_another_size(own_root: Path) -> None:
+    samples = spoil_semantic_map(own_root, lambda labels: labels[:50, :60].copy())
+    cfg = load_config(SEGMENTATION)
+    with pytest.raises((RuntimeError, AssertionError)):  # mmseg's, when it stacks the maps
+        losses(build(cfg), samples)

@@ -1,0 +1,90 @@
+"""The pictures' hooks and the report, without a training."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import MessageHub
+
+from mmvsa.engine import NextStepsHook, TrainingCurveHook, WindowVisualizationHook
+from mmvsa.engine.hooks.pictures import displayed_image
+
+
+@pytest.fixture
+def hub(request: pytest.FixtureRequest) -> MessageHub:
+    return MessageHub.get_instance(request.node.name)
+
+
+def fake_runner(hub: MessageHub, work_dir: Path, **attributes: object) -> SimpleNamespace:
+    defaults = dict(
+        message_hub=hub,
+        work_dir=str(work_dir),
+        epoch=0,
+        _train_loop=object(),
+        train_dataloader=range(4),
+        experiment_name='name_2026_1',
+        logger=SimpleNamespace(info=print, warning=print),
+    )
+    return SimpleNamespace(**{**defaults, **attributes})
+
+
+def test_training_curve(hub: MessageHub, tmp_path: Path) -> None:
+    hook = TrainingCurveHook()
+    for epoch in (1, 2):
+        for _ in range(4):
+            hub.update_scalar('train/loss', 1 / epoch)
+        runner = fake_runner(hub, tmp_path, epoch=epoch)
+        hook.after_val_epoch(runner, {'accuracy/top1': 50.0 * epoch, 'other': 1.0})
+    history = hub.runtime_info['mmvsa_val_history']
+    assert history == [(1, {'accuracy/top1': 50.0}), (2, {'accuracy/top1': 100.0})]
+    hook.after_train(runner)
+    assert (tmp_path / 'training_curve.png').stat().st_size > 1000
+
+
+def test_curve_survives_a_resume(hub: MessageHub, tmp_path: Path) -> None:
+    hook = TrainingCurveHook()
+    hook.after_val_epoch(fake_runner(hub, tmp_path, epoch=1), {'accuracy/top1': 1.0})
+    saved = hub.state_dict()
+    resumed = MessageHub.get_instance('resumed')
+    resumed.load_state_dict(saved)
+    hook.after_val_epoch(fake_runner(resumed, tmp_path, epoch=2), {'accuracy/top1': 2.0})
+    assert [epoch for epoch, _ in resumed.runtime_info['mmvsa_val_history']] == [1, 2]
+
+
+def test_curve_without_validation(hub: MessageHub, tmp_path: Path) -> None:
+    hub.update_scalar('train/loss', 1.0)
+    TrainingCurveHook().after_train(fake_runner(hub, tmp_path))
+    assert (tmp_path / 'training_curve.png').exists()
+
+
+def layer(name: str, windows: int) -> SimpleNamespace:
+    return SimpleNamespace(name=name, points=np.zeros((2, windows, 1, 4, 2)))
+
+
+def test_default_layers_are_the_last_of_each_stage_with_several_windows() -> None:
+    found = [layer('stages.0.a', 4), layer('stages.0.b', 4), layer('stages.1.a', 1)]
+    assert [x.name for x in WindowVisualizationHook()._choose(found)] == ['stages.0.b']
+    assert [x.name for x in WindowVisualizationHook()._choose(found[2:])] == ['stages.1.a']
+    chosen = WindowVisualizationHook(layers=('stages.0.a', 'stages.1'))._choose(found)
+    assert [x.name for x in chosen] == ['stages.0.a', 'stages.1.a']
+
+
+def test_displayed_image_undoes_normalisation() -> None:
+    preprocessor = torch.nn.Module()
+    preprocessor.mean = torch.tensor([10.0, 20.0, 30.0]).view(3, 1, 1)
+    preprocessor.std = torch.tensor([2.0, 2.0, 2.0]).view(3, 1, 1)
+    image = displayed_image(torch.ones(1, 3, 2, 4), preprocessor)
+    assert image.shape == (2, 4, 3) and image[0, 0].tolist() == [12, 22, 32]
+
+
+def test_report(hub: MessageHub, tmp_path: Path) -> None:
+    (tmp_path / 'windows.png').write_text('')
+    runner = fake_runner(hub, tmp_path, cfg=SimpleNamespace(filename='configs/a.py'))
+    assert 'none was written' in NextStepsHook.report(runner)
+    hub.update_info('last_ckpt', str(tmp_path / 'epoch_1.pth'))
+    hub.update_info('best_ckpt', str(tmp_path / 'best.pth'))
+    report = NextStepsHook.report(runner)
+    assert 'best.pth' in report and 'windows.png' in report
+    assert 'tools/test.py configs/a.py' in report

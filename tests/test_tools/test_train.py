@@ -1,0 +1,257 @@
+"""tools/train.py, test.py and dist_train.sh, from the command line to the checkpoint."""
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cli import QUICKSTART, ROOT, run_command, run_tool, tiny_config
+from mmengine import Config
+from PIL import Image
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, map_location='cpu', weights_only=False)['state_dict']
+
+
+def assert_equal_weights(a: Path, b: Path, **tolerance: float) -> None:
+    left, right = weights(a), weights(b)
+    assert left.keys() == right.keys()
+    for name in left:
+        torch.testing.assert_close(left[name], right[name], msg=name, **tolerance)
+
+
+def test_train_resume_test(tmp_path: Path) -> None:
+    """One epoch and a resumed second are the same as two; the checkpoint tests from its config."""
+    two = 'param_scheduler = [dict(type="ConstantLR", factor=1.0)]'
+    config = tiny_config(tmp_path, epochs=2, extra=two)
+    straight, stopped = tmp_path / 'straight', tmp_path / 'stopped'
+    run_tool('train', config, '--work-dir', straight)
+    run_tool('train', config, '--work-dir', stopped, '--cfg-options', 'train_cfg.max_epochs=1')
+    assert (stopped / 'last_checkpoint').read_text().endswith('epoch_1.pth')
+    run_tool('train', config, '--work-dir', stopped, '--resume')
+    assert_equal_weights(straight / 'epoch_2.pth', stopped / 'epoch_2.pth', rtol=0, atol=0)
+
+    snapshot = stopped / 'tiny.py'
+    assert Config.fromfile(snapshot).train_cfg.max_epochs == 2
+    out = tmp_path / 'metrics.json'
+    output = run_command(
+        sys.executable, 'tools/test.py', snapshot, stopped / 'epoch_2.pth', '--out', out
+    )
+    assert 'accuracy/top1' in output
+    assert 0 <= json.loads(out.read_text())['accuracy/top1'] <= 100
+
+
+def test_report_pictures_and_predictions(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    config = tiny_config(tmp_path)
+    work_dir = tmp_path / 'work'
+    run_tool('train', config, '--work-dir', work_dir)
+    report = capsys.readouterr().out
+    for picture in ('training_curve.png', 'windows.png'):
+        assert picture in report
+        assert np.asarray(Image.open(work_dir / picture)).std() > 10
+    checkpoint = next(work_dir.glob('best_*.pth'))
+    assert 'tools/test.py' in report and checkpoint.name in report and '--resume' in report
+
+    predictions, shown = tmp_path / 'predictions.pkl', tmp_path / 'shown'
+    args = (config, checkpoint, '--work-dir', work_dir, '--cfg-options')
+    few = 'test_dataloader.dataset.indices=3'
+    run_tool('test', *args, few, '--out', predictions, '--show-dir', shown)
+    assert predictions.stat().st_size > 0
+    assert len(list(shown.glob('*'))) == 3
+    run_tool('test', *args, few, '--tta')
+
+
+def test_two_processes_equal_a_doubled_batch(tmp_path: Path) -> None:
+    """The gradient of two processes is the mean over both halves of a batch.
+
+    Batch norms run on their initial statistics, nothing is random, and samples come in order:
+    two processes then see together what one process sees.
+    """
+    extra = """
+plain = [dict(type='Resize', scale=(32, 32)), dict(type='PackInputs')]
+train_dataloader.update(
+    batch_size=8, sampler=dict(type='DefaultSampler', shuffle=False))
+train_dataloader['dataset'].update(pipeline=plain)
+model['backbone'].update(norm_eval=True, drop_path_rate=0.0)
+optim_wrapper = dict(optimizer=dict(
+    _delete_=True, type='SGD', lr=0.05, momentum=0.9), paramwise_cfg=None, clip_grad=None)
+"""
+    config = tiny_config(tmp_path, extra=extra)
+    one, two = tmp_path / 'one', tmp_path / 'two'
+    run_tool('train', config, '--work-dir', one, '--cfg-options', 'train_dataloader.batch_size=16')
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    output = run_command('bash', 'tools/dist_train.sh', config, 2, '--work-dir', two, PORT=port)
+    assert 'GPU number: 2' in output or 'world_size' in output or '[4/4]' in output
+    assert_equal_weights(one / 'epoch_1.pth', two / 'epoch_1.pth', rtol=1e-4, atol=1e-5)
+    fresh = tmp_path / 'fresh'
+    run_tool(
+        'train',
+        config,
+        '--work-dir',
+        fresh,
+        '--cfg-options',
+        'train_dataloader.batch_size=16',
+        'optim_wrapper.optimizer.lr=0.0',
+    )
+    key = 'backbone.stages.0.reduction.attn.qkv.weight'
+    moved = weights(one / 'epoch_1.pth')[key] - weights(fresh / 'epoch_1.pth')[key]
+    assert moved.abs().max() > 1e-3, 'the comparison must not hold trivially'
+
+
+def test_bfloat16(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    run_tool('train', config, '--work-dir', tmp_path / 'work', '--amp', 'bfloat16')
+    trained = weights(tmp_path / 'work/epoch_1.pth')
+    assert all(value.isfinite().all() for value in trained.values())
+    assert all(value.dtype != torch.bfloat16 for value in trained.values())
+
+
+def image_folder(root: Path, size: int, splits: tuple[str, ...], count: int = 4) -> Path:
+    """Three classes of plain colours with noise; ``splits`` may be ('',) for no split folders."""
+    rng = np.random.RandomState(0)
+    for split in splits:
+        for index, name in enumerate(('blue', 'green', 'red')):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.randint(0, 60, (size, size, 3))
+                pixels[..., 2 - index] += 150
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f'{number}.png')
+    return root
+
+
+@pytest.mark.parametrize('splits', [('',), ('train', 'val')])
+def test_own_images_by_one_option(tmp_path: Path, splits: tuple[str, ...]) -> None:
+    """--cfg-options data_root=FOLDER: the classes follow, the snapshot tests by itself."""
+    root = image_folder(tmp_path / 'images', 20, splits, count=20)
+    work_dir = tmp_path / 'work'
+    run_tool(
+        'train',
+        tiny_config(tmp_path),
+        '--work-dir',
+        work_dir,
+        '--cfg-options',
+        f'data_root={root}',
+        'train_dataloader.dataset.indices=None',
+        'val_dataloader.dataset.indices=None',
+    )
+    checkpoint = work_dir / 'epoch_1.pth'
+    assert weights(checkpoint)['head.fc.weight'].shape[0] == 3
+    cfg = Config.fromfile(work_dir / 'tiny.py')
+    assert cfg.model.head.num_classes == 3 and cfg.test_dataloader.dataset.data_root == str(root)
+
+
+def test_imagenet_config_on_a_small_folder(tmp_path: Path) -> None:
+    """An epoch of the ImageNet recipe (augmentation, mixup, average of weights), made small."""
+    root = image_folder(tmp_path / 'imagenet', 48, ('train', 'val'))
+    names = "('blue','green','red')"
+    loaders = ('train', 'val', 'test')
+    run_tool(
+        'train',
+        ROOT / 'configs/vitaev2_vsa/vitaev2-s-vsa_8xb128_in1k.py',
+        '--work-dir',
+        tmp_path / 'work',
+        '--auto-scale-lr',
+        '--cfg-options',
+        f'data_root={root}',
+        'model.head.num_classes=3',
+        'data_preprocessor.num_classes=3',
+        *(f'{name}_dataloader.dataset.metainfo.classes={names}' for name in loaders),
+        *(f'{name}_dataloader.num_workers=0' for name in loaders),
+        'train_dataloader.batch_size=4',
+        'train_dataloader.dataset.pipeline.1.scale=64',
+        'val_dataloader.dataset.pipeline.1.scale=70',
+        'val_dataloader.dataset.pipeline.2.crop_size=64',
+        'val_evaluator.topk=1',
+        'train_cfg.max_epochs=1',
+        'default_hooks.checkpoint.interval=-1',
+        'default_hooks.checkpoint.save_best=None',
+    )
+    log = next((tmp_path / 'work').glob('*/*.log')).read_text()
+    assert 'Epoch(val) [1][1/1]' in log and 'loss' in log
+    assert 'LR has been automatically scaled' in log
+
+
+def error_of(capsys: pytest.CaptureFixture, tool: str, *args: object) -> str:
+    """The one line that a failing tool prints."""
+    with pytest.raises(SystemExit) as exit_:
+        run_tool(tool, *args)
+    assert exit_.value.code == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith('error: ')
+    assert sum('Traceback' in line for line in lines) == 0
+    return lines[-1]
+
+
+class TestErrors:
+    def test_missing_config(self, capsys: pytest.CaptureFixture) -> None:
+        error = error_of(capsys, 'train', 'configs/vitaev2_vsa/vitaev2-s-vsa_8xb128_ink.py')
+        assert 'vitaev2-s-vsa_8xb128_in1k.py' in error
+
+    def test_missing_dataset(self, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+        config = ROOT / 'configs/vitaev2/vitaev2-s_8xb128_in1k.py'
+        error = error_of(capsys, 'train', config, '--work-dir', tmp_path)
+        assert 'train_dataloader.dataset.data_root' in error and 'data/imagenet' in error
+        assert '--cfg-options data_root=PATH' in error
+
+    def test_missing_data_root(self, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+        missing = tmp_path / 'nowhere'
+        error = error_of(capsys, 'train', QUICKSTART, '--cfg-options', f'data_root={missing}')
+        assert str(missing) in error
+
+    def test_no_class_folders(self, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+        error = error_of(capsys, 'train', QUICKSTART, '--cfg-options', f'data_root={tmp_path}')
+        assert 'one folder per class' in error
+
+    def test_unwritable_work_dir(self, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+        (tmp_path / 'file').write_text('')
+        work_dir = tmp_path / 'file/work'  # not even root can write under a file
+        error = error_of(capsys, 'train', QUICKSTART, '--work-dir', work_dir)
+        assert str(work_dir) in error and '--work-dir' in error
+
+    def test_missing_checkpoint(self, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+        (tmp_path / 'epoch_3.pth').write_text('')
+        error = error_of(capsys, 'test', QUICKSTART, tmp_path / 'epoch_4.pth')
+        assert 'epoch_4.pth does not exist' in error and 'epoch_3.pth' in error
+
+    def test_missing_resume(self, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+        error = error_of(capsys, 'train', QUICKSTART, '--resume', tmp_path / 'epoch_4.pth')
+        assert 'epoch_4.pth does not exist' in error
+
+    def test_missing_pretrained(self, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+        init = 'model.backbone.init_cfg.'
+        options = (f'{init}type=Pretrained', f'{init}checkpoint={tmp_path}/none.pth')
+        error = error_of(capsys, 'train', QUICKSTART, '--cfg-options', *options)
+        assert 'none.pth' in error and 'model.backbone.init_cfg=None' in error
+
+    def test_float16_needs_a_gpu(self, capsys: pytest.CaptureFixture) -> None:
+        if torch.cuda.is_available():
+            pytest.skip('there is a GPU')
+        error = error_of(capsys, 'train', QUICKSTART, '--amp', 'float16')
+        assert '--amp bfloat16' in error
+
+    def test_launcher_without_variables(
+        self, capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if torch.cuda.is_available():
+            pytest.skip("MMEngine's own initialisation")
+        monkeypatch.delenv('RANK', raising=False)
+        error = error_of(
+            capsys, 'train', QUICKSTART, '--work-dir', tmp_path, '--launcher', 'pytorch'
+        )
+        assert 'RANK' in error and 'dist_train.sh' in error
+
+    def test_wrong_out(self, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+        checkpoint = tmp_path / 'epoch_1.pth'
+        checkpoint.write_text('')
+        out = tmp_path / 'out.txt'
+        error = error_of(
+            capsys, 'test', QUICKSTART, checkpoint, '--work-dir', tmp_path, '--out', out
+        )
+        assert '.pkl' in error and '.json' in error
