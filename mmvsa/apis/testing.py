@@ -54,7 +54,7 @@ def keep_predictions(runner: Runner, path: str) -> None:
     """Let the evaluator pickle all predictions to ``path``."""
     dump: type[DumpResults] = DumpResults
     if runner.cfg.get('default_scope') == 'mmdet':
-        from mmdet.evaluation import DumpDetResults as dump  # encodes masks
+        from mmdet.evaluation import DumpDetResults as dump  # encodes masks  # type: ignore[no-redef]
     runner.test_evaluator.metrics.append(dump(out_file_path=path))
 
 

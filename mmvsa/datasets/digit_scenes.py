@@ -122,7 +122,7 @@ class Instance:
     @property
     def box(self) -> tuple[int, int, int, int]:
         """(x, y, width, height) around the mask."""
-        return cv2.boundingRect(self.mask.astype(np.uint8))
+        return cv2.boundingRect(self.mask.astype(np.uint8))  # type: ignore[return-value]
 
 
 @dataclass
@@ -243,7 +243,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 @lru_cache(maxsize=2)
 def _sources(split: str) -> np.ndarray:
     """Indices of the digits of a split."""
-    return held_out_indices(_digits()[1], 'train' if split == 'train' else 'test')
+    return held_out_indices(_digits()[1], 'train' if split == 'train' else 'test')  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=1)

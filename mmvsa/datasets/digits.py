@@ -32,7 +32,7 @@ class Digits(BaseDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         """One dict with ``img`` and ``gt_label`` per sample of the split."""
         images, labels = _load_digits()
-        indices = held_out_indices(labels, self.split)
+        indices = held_out_indices(labels, self.split)  # type: ignore[arg-type]
         return [
             dict(
                 img=images[i],

@@ -149,7 +149,7 @@ def _draw_row(
         axis.set_title(f'head {head}', **_TITLE)
 
 
-_TITLE = dict(fontsize=8, color=INK)
+_TITLE: dict = dict(fontsize=8, color=INK)
 
 
 def _draw_panel(
@@ -160,7 +160,7 @@ def _draw_panel(
     axis.set_axis_on()
     axis.set(xticks=[], yticks=[])
     axis.imshow(image, alpha=0.55, interpolation='nearest')
-    colors = mpl.colormaps['tab10' if len(windows) <= 10 else 'tab20'].colors
+    colors = mpl.colormaps['tab10' if len(windows) <= 10 else 'tab20'].colors  # type: ignore[attr-defined]
     for index, (window, start) in enumerate(zip(windows, fixed, strict=True)):
         color = colors[index % len(colors)]
         axis.add_patch(Polygon(start, fill=False, edgecolor=color, linestyle=':', linewidth=0.8))

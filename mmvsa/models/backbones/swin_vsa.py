@@ -72,8 +72,8 @@ class SwinBlock(Cell):
             dims, dims, attention, position_conv, mlp_ratio, drop_rate, drop_path, 1e-5, kernel
         )
         if self.pos_conv is not None:
-            nn.init.zeros_(self.pos_conv.weight)
-            nn.init.zeros_(self.pos_conv.bias)
+            nn.init.zeros_(self.pos_conv.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(self.pos_conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""

@@ -351,7 +351,7 @@ class ViTAE(Backbone):
             TokenCell(
                 dims,
                 settings['groups'][index],
-                FullAttention(dims, heads, **self._attention_options),
+                FullAttention(dims, heads, **self._attention_options),  # type: ignore[arg-type]
                 settings['shallow_pcm'],
                 settings['mlp_ratio'],
                 self.drop_rate,

@@ -56,4 +56,4 @@ class PerformerAttention(nn.Module):
         """(B, N, d) -> positive features (B, N, m): exp(w . x - |x|^2 / 2) / sqrt(m)."""
         directions = self.directions.to(x.dtype)
         half_square = x.square().sum(-1, keepdim=True) / 2
-        return torch.exp(x @ directions.T - half_square) / math.sqrt(directions.shape[0])
+        return torch.exp(x @ directions.T - half_square) / math.sqrt(directions.shape[0])  # type: ignore[index, operator]
