@@ -52,9 +52,11 @@ def _flip_pipeline(pipeline: list[dict]) -> list[dict]:
 
 def keep_predictions(runner: Runner, path: str) -> None:
     """Let the evaluator pickle all predictions to ``path``."""
-    dump: type[DumpResults] = DumpResults
+    dump: type = DumpResults
     if runner.cfg.get('default_scope') == 'mmdet':
-        from mmdet.evaluation import DumpDetResults as dump  # encodes masks  # type: ignore[no-redef]
+        from mmdet.evaluation import DumpDetResults
+
+        dump = DumpDetResults  # encodes masks
     runner.test_evaluator.metrics.append(dump(out_file_path=path))
 
 
