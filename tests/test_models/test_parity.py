@@ -37,6 +37,18 @@ def test_logits(name, reference, tmp_path):
     assert relative_error(logits, arrays(reference)['logits']) < OUTPUT_TOLERANCE
 
 
+def test_logits_of_rvsa():
+    info = describe('RVSA_ViT_B')
+    model = get_model('rvsa-vit-b', num_classes=51).eval()
+    report = load_pretrained(model, state_dict('RVSA_ViT_B'))
+    assert not report.missing and not report.unexpected and not report.mismatched
+    # The authors keep a position for a class token that the model does not have.
+    assert sum(p.numel() for p in model.parameters()) + 768 == info['num_params']
+    with torch.no_grad():
+        logits = model(image(1, 224, 224))
+    assert relative_error(logits, arrays('RVSA_ViT_B')['logits']) < OUTPUT_TOLERANCE
+
+
 @pytest.mark.parametrize(
     ('reference', 'arch', 'padding'),
     [

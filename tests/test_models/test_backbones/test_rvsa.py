@@ -1,0 +1,256 @@
+"""RVSA: sizes, outputs, options, the authors' files."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mmvsa.models import RVSA, load_pretrained
+from mmvsa.models.backbones.rvsa import ARCHS, resolve_arch
+from mmvsa.models.conversions import convert_vit, is_foreign
+
+NANO = dict(embed_dims=16, depth=4, num_heads=2, window_size=4)
+VITAE = {**NANO, 'pcm_groups': 4}
+
+
+def nano(arch=NANO, **options):
+    torch.manual_seed(0)
+    return RVSA(arch, **{'img_size': 64, **options})
+
+
+def count(backbone):
+    return sum(p.numel() for p in backbone.parameters())
+
+
+# Parameters of the authors' classifiers of 51 classes. They keep a position for a class token that
+# they do not have; the ViTAE kind has no bias of the keys.
+@pytest.mark.parametrize(
+    ('arch', 'separate', 'authors', 'more'),
+    [
+        ('vit-b', False, 86249587, -768),
+        ('vit-b', True, 86618707, -768),
+        ('vitae-b', False, 89014387, 12 * 768 - 768),
+        ('vitae-b', True, 89383507, 12 * 768 - 768),
+    ],
+)
+def test_sizes_of_the_authors(arch, separate, authors, more):
+    with torch.device('meta'):
+        backbone = RVSA(arch, separate_windows=separate)
+    assert count(backbone) + 769 * 51 == authors + more
+
+
+@pytest.mark.parametrize('arch', [NANO, VITAE])
+@pytest.mark.parametrize('size', [(64, 64), (65, 97), (32, 160), (7, 20), (1, 1)])
+def test_any_size(arch, size):
+    options = dict(window_transform=dict(type='RotatedVariedSizeWindow', regressor_init='torch'))
+    backbone = nano(arch, out_type='pyramid', separate_windows=True, **options).eval()
+    with torch.no_grad():
+        outputs = backbone(torch.randn(2, 3, *size))
+    rows, columns = (-(-length // 16) for length in size)
+    sizes = [(4 * rows, 4 * columns), (2 * rows, 2 * columns), (rows, columns)]
+    sizes.append((-(-rows // 2), -(-columns // 2)))
+    assert backbone.out_channels == (16,) * 4
+    for out, expected in zip(outputs, sizes, strict=True):
+        assert out.shape == (2, 16, *expected)
+        assert out.isfinite().all() and out.is_contiguous()
+
+
+def test_every_third_block_is_full_attention():
+    kinds = [type(block.attn).__name__ for block in nano({**NANO, 'depth': 6}).blocks]
+    assert kinds == ['WindowedAttention', 'WindowedAttention', 'FullAttention'] * 2
+
+
+@pytest.mark.parametrize('separate', [False, True])
+def test_every_parameter_gets_a_gradient(separate):
+    transform = dict(type='RotatedVariedSizeWindow', regressor_init='torch')
+    backbone = nano(
+        VITAE, out_type='pyramid', window_transform=transform, separate_windows=separate
+    )
+    # A random direction: a norm's output has a sum that does not depend on its input.
+    outputs = backbone(torch.randn(2, 3, 96, 80))
+    sum((out * torch.randn_like(out)).sum() for out in outputs).backward()
+    dead = [n for n, p in backbone.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not dead
+
+
+def test_outputs_are_related():
+    x = torch.randn(1, 3, 64, 64)
+    plain = nano(final_norm=False, out_indices=(0, 1, 2, 3)).eval()
+    maps = plain(x)
+    assert len(maps) == 4 and plain.out_channels == (16,) * 4
+
+    def other(**options):
+        backbone = nano(**options).eval()
+        backbone.load_state_dict(plain.state_dict(), strict=False)
+        return backbone
+
+    normed = F.layer_norm(maps[3].permute(0, 2, 3, 1), (16,), eps=1e-6).permute(0, 3, 1, 2)
+    torch.testing.assert_close(other()(x)[0], normed)
+    mean = F.layer_norm(maps[3].mean((2, 3)), (16,), eps=1e-6)
+    torch.testing.assert_close(other(out_type='avg_featmap')(x)[0], mean)
+    one = other(out_type='pyramid')
+    torch.testing.assert_close(one(x)[2], normed)
+    torch.testing.assert_close(one(x)[3], F.max_pool2d(normed, 2))
+    four = other(out_type='pyramid', final_norm=False, out_indices=(0, 1, 2, 3))
+    torch.testing.assert_close(four(x)[2], maps[2])
+    torch.testing.assert_close(four(x)[1], four.pyramid.up2(maps[1]))
+
+
+@pytest.mark.parametrize('frozen', [0, 1, 3])
+def test_frozen_blocks_do_not_train(frozen):
+    backbone = nano(VITAE, frozen_stages=frozen).train()
+    for index, block in enumerate(backbone.blocks):
+        trains = index >= frozen
+        assert all(p.requires_grad == trains for p in block.parameters())
+        assert block.training == trains
+    for parameter in (backbone.pos_embed, backbone.patch_embed.projection.weight):
+        assert parameter.requires_grad == (frozen == 0)
+
+
+def test_checkpointing_changes_no_gradient():
+    x = torch.randn(2, 3, 64, 64)
+    gradients = []
+    for with_cp in (False, True):
+        backbone = nano(VITAE, with_cp=with_cp, norm_eval=True, final_norm=False).train()
+        backbone(x)[0].square().sum().backward()
+        gradients.append([p.grad for p in backbone.parameters()])
+    for plain, recomputed in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, recomputed)
+
+
+@pytest.mark.parametrize(
+    'options', [dict(drop_path_rate=0.5), dict(drop_rate=0.5), dict(attn_drop_rate=0.5)]
+)
+def test_regularisation_acts_in_training(options):
+    backbone = nano(**options).train()
+    x = torch.randn(4, 3, 64, 64)
+    assert not torch.equal(backbone(x)[0], backbone(x)[0])
+    backbone.eval()
+    assert torch.equal(backbone(x)[0], backbone(x)[0])
+
+
+def test_options_change_the_parameters():
+    plain = count(nano())
+    for arch in (
+        VITAE,
+        {**NANO, 'patch_size': 8},
+        {**NANO, 'window_size': 5},
+        {**NANO, 'full_every': 2},
+        {**NANO, 'mlp_ratio': 2.0},
+    ):
+        assert count(nano(arch)) != plain, arch
+    for options in (
+        dict(out_type='pyramid'),
+        dict(final_norm=False),
+        dict(window_transform='VariedSizeWindow'),
+        dict(separate_windows=True),
+        dict(img_size=128),
+        dict(qkv_bias=False),
+        dict(in_channels=4),
+    ):
+        assert count(nano(**options)) != plain, options
+
+
+def test_padding_and_backend_reach_the_attention():
+    x = torch.randn(1, 3, 80, 80)
+    end, center = (nano(window_padding=p).eval()(x)[0] for p in ('end', 'center'))
+    assert not torch.equal(end, center)
+    with pytest.raises(RuntimeError, match='mmcv'):
+        nano(attention_backend='mmcv')(x)
+
+
+@pytest.mark.parametrize(
+    ('arch', 'options', 'message'),
+    [
+        ('xl', {}, "unknown arch 'xl' of RVSA; choose one of"),
+        ({**NANO, 'width': 1}, {}, r"unknown: \['width'\]"),
+        (dict(depth=1), {}, r"missing: \['embed_dims', 'num_heads'\]"),
+        (NANO, dict(out_type='cls'), "out_type must be one of .* got 'cls'"),
+        (
+            NANO,
+            dict(out_type='pyramid', out_indices=(0, 1)),
+            r'from four, got out_indices \(0, 1\)',
+        ),
+        (NANO, dict(out_indices=(4,)), 'out_indices'),
+    ],
+)
+def test_wrong_options_are_named(arch, options, message):
+    with pytest.raises(ValueError, match=message):
+        RVSA(arch, **options)
+
+
+def test_named_archs_are_complete():
+    for arch in ARCHS:
+        assert resolve_arch(arch.upper())['window_size'] == 7
+
+
+def authors_file(backbone):
+    """The state dict of a ViTAE with separate windows under the authors' names."""
+    theirs = {}
+    for key, value in backbone.state_dict().items():
+        key = key.replace('patch_embed.projection', 'patch_embed.proj').replace('.pcm.', '.PCM.')
+        key = key.replace('.position.', '.').replace('pyramid.up2', 'fpn2.0')
+        key = key.replace('pyramid.up4.1', 'fpn1.1.ln').replace('pyramid.up4', 'fpn1')
+        if 'transform.regressor' in key:
+            keys, values = value.unflatten(0, (2, -1, 5)).unbind(0)
+            last, prefix = key.rsplit('.', 1)[-1], key.split('transform')[0]
+            for suffix, rows in (('k', keys), ('v', values)):
+                parts = zip(('offsets', 'scales', 'angles'), rows.split((2, 2, 1), 1), strict=True)
+                for kind, part in parts:
+                    part = part.flatten(0, 1)
+                    part = part[..., None, None] if last == 'weight' else part
+                    theirs[f'{prefix}sampling_{kind}_{suffix}.2.{last}'] = part
+        elif key.endswith('qkv.bias'):
+            q, k, v = value.chunk(3)
+            assert not k.any()
+            theirs[key.replace('qkv.bias', 'q_bias')] = q
+            theirs[key.replace('qkv.bias', 'v_bias')] = v
+        else:
+            theirs[key] = value
+    return theirs
+
+
+def test_authors_names_of_every_part():
+    source = nano(VITAE, separate_windows=True, out_type='pyramid')
+    for name, parameter in source.named_parameters():
+        torch.nn.init.normal_(parameter)
+        if name.endswith('qkv.bias'):
+            parameter.data[16:32] = 0
+    theirs = authors_file(source)
+    target = nano(VITAE, separate_windows=True, out_type='pyramid')
+    report = load_pretrained(target, theirs)
+    assert not report.missing and not report.unexpected and not report.mismatched
+    for key, value in source.state_dict().items():
+        assert torch.equal(target.state_dict()[key], value), key
+    assert not is_foreign(source.state_dict())
+
+
+def test_a_pretrained_vit_with_class_token_and_decoder():
+    own = nano()
+    plain = {
+        'patch_embed.proj.weight': own.patch_embed.projection.weight.detach(),
+        'blocks.0.attn.qkv.weight': torch.ones(48, 16),
+        'cls_token': torch.ones(1, 1, 16),
+        'mask_token': torch.ones(1, 1, 8),
+        'decoder_pred.bias': torch.ones(8),
+        'pos_embed': torch.arange(17.0).view(1, 17, 1).expand(1, 17, 16),
+        'head.weight': torch.ones(5, 16),
+    }
+    converted = convert_vit(plain)
+    assert set(converted) == {
+        'patch_embed.projection.weight',
+        'blocks.0.attn.qkv.weight',
+        'pos_embed',
+        'head.fc.weight',
+    }
+    assert converted['pos_embed'][0, :, 0].tolist() == list(range(1, 17))
+
+
+def test_positions_of_another_image_are_resized():
+    small, large = nano(img_size=64), nano(img_size=96)
+    report = load_pretrained(large, small.state_dict())
+    # absolute positions, and the relative ones of the full attention
+    assert report.resized == [
+        'pos_embed: (1, 16, 16) -> (1, 36, 16)',
+        'blocks.2.attn.position.rel_pos_h: (7, 8) -> (11, 8)',
+        'blocks.2.attn.position.rel_pos_w: (7, 8) -> (11, 8)',
+    ]
