@@ -4,8 +4,13 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
+
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICKSTART = ROOT / 'configs/quickstart/vitaev2-vsa-nano_digits.py'
@@ -33,9 +38,18 @@ def tiny_config(folder: Path, epochs: int = 1, extra: str = '') -> Path:
 def run_tool(name: str, *args: object) -> None:
     """Run ``tools/<name>.py`` in this process."""
     argv = [name, *map(str, args)]
+    # MMEngine's global objects are named by config and second: two quick runs would share them.
+    for manager in (DefaultScope, MessageHub, MMLogger, *_visualizers(Visualizer)):
+        manager._instance_dict.clear()
     # The tool exports LOCAL_RANK, which would leak into later tests.
     with mock.patch.object(sys, 'argv', argv), mock.patch.dict(os.environ):
         runpy.run_path(str(ROOT / f'tools/{name}.py'), run_name='__main__')
+
+
+def _visualizers(base: type) -> Iterator[type]:
+    yield base
+    for child in base.__subclasses__():
+        yield from _visualizers(child)
 
 
 def run_command(*args: object, **env: str) -> str:

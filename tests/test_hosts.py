@@ -1,10 +1,13 @@
 """The backbone inside mmpretrain, mmdet and mmseg: real heads, a loss step, gradients."""
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData, PixelData
 
 ARCH = dict(
@@ -24,11 +27,9 @@ BACKBONE = dict(type='mmvsa.ViTAEv2', arch=ARCH, out_indices=(0, 1, 2, 3))
 @pytest.fixture
 def default_scope(request):
     """Build as a config of the host package does: with its default scope."""
-    before = DefaultScope.get_current_instance()
-    init_default_scope(request.param)
-    yield request.param
-    if before is not None:
-        init_default_scope(before.scope_name)
+    importlib.import_module(f'{request.param}.utils').register_all_modules(False)
+    with DefaultScope.overwrite_default_scope(request.param):
+        yield request.param
 
 
 def assert_backbone_trains(model, losses):
@@ -111,9 +112,6 @@ def test_mmseg_upernet(default_scope):
 
 def _base_path(package, name):
     """A base config that the installed package ships."""
-    import importlib
-    from pathlib import Path
-
     root = Path(importlib.import_module(package).__file__).parent
     return root / '.mim' / 'configs' / '_base_' / name
 

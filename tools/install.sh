@@ -104,7 +104,7 @@ step() {
   shift
   STEP=$((STEP + 1))
   say "[$STEP/$STEPS] $title"
-  printf '\n== %s\n' "$*" >>"$LOG"
+  printf '\n== %s\n' "${*//$'\n'/ }" >>"$LOG"
   "$@" >>"$LOG" 2>&1 </dev/null &
   CHILD=$!
   while kill -0 "$CHILD" 2>/dev/null; do
@@ -298,7 +298,8 @@ install_mmcv() {
       die "onedl-mmcv $MMCV_VERSION could not be compiled" "The whole log: $LOG"
     }
   else
-    STEPS=$((STEPS - 1))
+    STEP=$((STEP + 1))
+    say "[$STEP/$STEPS] onedl-mmcv $MMCV_VERSION was compiled before: taken from the cache"
   fi
   # The same version may be installed for another torch, which pip would take for satisfied.
   pip_step "installing onedl-mmcv $MMCV_VERSION" --no-deps --force-reinstall "$wheels"/*.whl

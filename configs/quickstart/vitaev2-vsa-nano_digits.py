@@ -4,7 +4,10 @@ _base_ = ['../_base_/default_runtime.py']
 
 image_size = 32
 
+# `_scope_`: a config that inherits this one as `mmvsa::...` gives it the scope mmvsa, which has no
+# classifier or transforms.
 model = dict(
+    _scope_='mmpretrain',
     type='ImageClassifier',
     backbone=dict(
         type='mmvsa.ViTAEv2',
@@ -29,12 +32,12 @@ model = dict(
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='LinearClsHead',
+        init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0),
         num_classes=10,
         in_channels=96,
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original'),
         topk=(1,),
     ),
-    init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0),
 )
 
 data_preprocessor = dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True)
@@ -63,17 +66,17 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=64,
     num_workers=0,
-    dataset=dict(type='mmvsa.Digits', split='train', pipeline=train_pipeline),
+    dataset=dict(_scope_='mmpretrain', type='mmvsa.Digits', split='train', pipeline=train_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=True),
 )
 val_dataloader = dict(
     batch_size=90,
     num_workers=0,
-    dataset=dict(type='mmvsa.Digits', split='test', pipeline=test_pipeline),
+    dataset=dict(_scope_='mmpretrain', type='mmvsa.Digits', split='test', pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='Accuracy', topk=(1,))
+val_evaluator = dict(_scope_='mmpretrain', type='Accuracy', topk=(1,))
 test_evaluator = val_evaluator
 
 max_epochs = 14

@@ -2,6 +2,7 @@
 
 from .config import load_config, register_config_packages
 from .data import check_datasets, use_data_root
+from .distributed import leave_group
 from .errors import UsageError, usage_errors
 from .runner import build_runner, use_amp, use_resume
 from .testing import use_show_dir, use_tta, write_results
@@ -10,6 +11,7 @@ __all__ = [
     'UsageError',
     'build_runner',
     'check_datasets',
+    'leave_group',
     'load_config',
     'register_config_packages',
     'usage_errors',

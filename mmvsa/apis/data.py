@@ -34,12 +34,16 @@ def use_data_root(cfg: Config, data_root: str) -> None:
 
     Paths that begin with a dataset's old root follow it, also an evaluator's annotation file.
     Data sets in memory (``mmvsa.Digits``) give way to the class folders of ``data_root``
-    (``mmvsa.FolderSplit``), and the classifier's head gets as many classes.
+    (``mmvsa.FolderSplit``), and the classifier's head gets as many classes. A hook that writes a
+    data set writes it to ``data_root`` where that does not exist, and is dropped where it does.
 
     Raises:
-        UsageError: ``data_root`` is no folder, or a dataset reads none.
+        UsageError: ``data_root`` is no folder (and no hook writes it), or a dataset reads none.
     """
-    if not _is_remote(data_root) and not os.path.isdir(data_root):
+    exists = _is_remote(data_root) or os.path.isdir(data_root)
+    if exists:
+        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if not _writes(hook)]
+    elif os.path.exists(data_root) or not _written_roots(cfg):
         raise UsageError(f'data_root={data_root} is not a folder')
     old_roots = {dataset.get('data_root') for _, dataset in iter_datasets(cfg)}
     for key, dataset in iter_datasets(cfg):
@@ -51,10 +55,21 @@ def use_data_root(cfg: Config, data_root: str) -> None:
         else:
             dataset.data_root = data_root
     for root in sorted(filter(None, old_roots), key=len, reverse=True):
-        for name in (*LOADERS, 'val_evaluator', 'test_evaluator'):
+        for name in (*LOADERS, 'val_evaluator', 'test_evaluator', 'custom_hooks'):
             if cfg.get(name):
                 cfg[name] = _replace_root(cfg[name], root, data_root)
     cfg.data_root = data_root
+
+
+def _writes(hook: dict) -> bool:
+    """Whether a hook writes a data set (``mmvsa.PrepareDigitScenesHook``)."""
+    return 'Prepare' in str(hook.get('type')) and bool(hook.get('data_root'))
+
+
+def _written_roots(cfg: Config) -> set[str]:
+    """Roots of the data sets that hooks write before they are read."""
+    hooks = cfg.get('custom_hooks') or []
+    return {os.path.normpath(hook['data_root']) for hook in hooks if _writes(hook)}
 
 
 def _follow_classes(cfg: Config, data_root: str) -> None:
@@ -84,9 +99,13 @@ def _replace_root(value: Any, old: str, new: str) -> Any:
 
 
 def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
-    """Raise UsageError for the first file or folder of a dataset that does not exist."""
+    """Raise UsageError for the first file or folder of a dataset that does not exist.
+
+    Data sets that a hook writes on first use are left to it.
+    """
     for key, dataset in iter_datasets(cfg):
-        if not key.startswith(loaders):
+        written = os.path.normpath(dataset.get('data_root') or '.') in _written_roots(cfg)
+        if written or not key.startswith(loaders):
             continue
         for option, path in _dataset_paths(dataset):
             if not os.path.exists(path):

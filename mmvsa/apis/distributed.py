@@ -27,6 +27,13 @@ def init_without_gpu(cfg: Config, launcher: str) -> None:
     cfg.setdefault('model_wrapper_cfg', wrapper)
 
 
+def leave_group() -> None:
+    """End together: a process that exits while others still talk can abort them (or itself)."""
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
 def has_gpu() -> bool:
     """Whether MMEngine would put the model on an accelerator."""
     from mmengine.device import get_device

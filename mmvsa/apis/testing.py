@@ -18,6 +18,7 @@ def use_show_dir(cfg: Config, show_dir: str) -> None:
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
         raise UsageError('--show-dir needs default_hooks.visualization in the config')
+    hook.interval = 1  # every image
     scope = cfg.get('default_scope')
     if scope == 'mmpretrain':
         hook.update(enable=True, out_dir=show_dir)

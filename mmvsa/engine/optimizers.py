@@ -16,7 +16,8 @@ from mmvsa.registry import OPTIM_WRAPPERS
 class CpuAmpOptimWrapper(OptimWrapper):
     """Mixed precision on a CPU: MMEngine's ``AmpOptimWrapper`` asserts an accelerator.
 
-    bfloat16 has the exponents of float32, so that gradients need no scaling.
+    bfloat16 has the exponents of float32, so that gradients need no scaling. Not for mmdet's
+    detectors with NMS in training: mmcv's for the CPU takes float32 only.
 
     Args:
         dtype: ``'bfloat16'``, the only one that MMEngine autocasts to on a CPU.

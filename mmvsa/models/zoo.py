@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.model import initialize
+from mmengine.model import BaseModule, initialize
 from torch import nn
 
 from mmvsa.registry import MODELS
@@ -54,13 +54,14 @@ def model_config(name: str, num_classes: int = 1000, **overrides: Any) -> dict[s
         raise ValueError(f'unknown model {name!r}; did you mean one of {near}?')
     config = Config(
         dict(
-            type='mmpretrain.ImageClassifier',
+            _scope_='mmpretrain',  # also where another package's scope is the default
+            type='ImageClassifier',
             backbone=copy.deepcopy(BACKBONES[name]),
-            neck=dict(type='mmpretrain.GlobalAveragePooling'),
+            neck=dict(type='GlobalAveragePooling'),
             head=dict(
-                type='mmpretrain.LinearClsHead',
+                type='LinearClsHead',
                 num_classes=num_classes,
-                loss=dict(type='mmpretrain.CrossEntropyLoss'),
+                loss=dict(type='CrossEntropyLoss'),
             ),
         )
     )
@@ -109,7 +110,15 @@ def get_model(
     _init_weights(model)
     if pretrained is not None:
         load_pretrained(model, pretrained)
+        _mark_initialised(model)
     return model
+
+
+def _mark_initialised(model: nn.Module) -> None:
+    """Keep a runner, which calls ``init_weights``, from writing over loaded weights."""
+    for module in model.modules():
+        if isinstance(module, BaseModule):
+            module.is_init = True
 
 
 def _init_weights(model: Any) -> None:

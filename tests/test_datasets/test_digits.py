@@ -54,7 +54,7 @@ def test_mmpretrain_pipeline() -> None:
         dict(type='Resize', scale=(32, 32)),
         dict(type='PackInputs'),
     ]
-    dataset = DATASETS.build(dict(type='Digits', split='train', pipeline=steps))
+    dataset = DATASETS.build(dict(type='mmvsa.Digits', split='train', pipeline=steps))
     sample = dataset[0]
     assert sample['inputs'].shape == (3, 32, 32)
     assert int(sample['data_samples'].gt_label) == dataset.get_gt_labels()[0]

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 import mmvsa
 from mmvsa import get_model, list_models
@@ -57,6 +58,21 @@ def test_model_gives_logits_and_dicts_merge():
 def test_arch_may_be_replaced():
     config = model_config('vitaev2-s-vsa', backbone=dict(arch='b-vsa'))
     assert config['head']['in_channels'] == 1024
+
+
+def test_a_runner_does_not_write_over_loaded_weights(tmp_path):
+    path = tmp_path / 'weights.pth'
+    torch.save(get_model('vitaev2-s-vsa', num_classes=3).state_dict(), path)
+    model = get_model('vitaev2-s-vsa', pretrained=path, num_classes=3)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    model.init_weights()
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize('scope', ['mmdet', 'mmseg'])
+def test_builds_inside_another_packages_scope(scope):
+    with DefaultScope.overwrite_default_scope(scope), torch.device('meta'):
+        assert get_model('vitaev2-s-vsa').head.fc.out_features == 1000
 
 
 def test_version_is_public():

@@ -11,6 +11,18 @@ import torch
 from cli import QUICKSTART, ROOT, run_command, run_tool, tiny_config
 from mmengine import Config
 from PIL import Image
+from scenes import DETECTION, SEGMENTATION, write_tiny_scenes
+
+# Neither augmentation nor drop path, a constant learning rate; batch norms run on their initial
+# statistics.
+PLAIN = """
+plain = [dict(type='Resize', scale=(32, 32)), dict(type='PackInputs')]
+train_dataloader['dataset'].update(pipeline=plain)
+model['backbone'].update(norm_eval=True, drop_path_rate=0.0)
+# Small weights and fixed norms would leave the first stage without a gradient.
+model['init_cfg'] = dict(_delete_=True, type='Kaiming', layer=['Conv2d', 'Linear'])
+param_scheduler = [dict(type='ConstantLR', factor=1.0)]
+"""
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -25,9 +37,11 @@ def assert_equal_weights(a: Path, b: Path, **tolerance: float) -> None:
 
 
 def test_train_resume_test(tmp_path: Path) -> None:
-    """One epoch and a resumed second are the same as two; the checkpoint tests from its config."""
-    two = 'param_scheduler = [dict(type="ConstantLR", factor=1.0)]'
-    config = tiny_config(tmp_path, epochs=2, extra=two)
+    """One epoch and a resumed second are the same as two; the checkpoint tests from its config.
+
+    The state of random generators is not in MMEngine's checkpoints, so that nothing is random.
+    """
+    config = tiny_config(tmp_path, epochs=2, extra=PLAIN)
     straight, stopped = tmp_path / 'straight', tmp_path / 'stopped'
     run_tool('train', config, '--work-dir', straight)
     run_tool('train', config, '--work-dir', stopped, '--cfg-options', 'train_cfg.max_epochs=1')
@@ -65,30 +79,41 @@ def test_report_pictures_and_predictions(tmp_path: Path, capsys: pytest.CaptureF
     run_tool('test', *args, few, '--tta')
 
 
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return str(free.getsockname()[1])
+
+
 def test_two_processes_equal_a_doubled_batch(tmp_path: Path) -> None:
     """The gradient of two processes is the mean over both halves of a batch.
 
     Batch norms run on their initial statistics, nothing is random, and samples come in order:
     two processes then see together what one process sees.
     """
-    extra = """
-plain = [dict(type='Resize', scale=(32, 32)), dict(type='PackInputs')]
+    ordered = """
 train_dataloader.update(
     batch_size=8, sampler=dict(type='DefaultSampler', shuffle=False))
-train_dataloader['dataset'].update(pipeline=plain)
-model['backbone'].update(norm_eval=True, drop_path_rate=0.0)
 optim_wrapper = dict(optimizer=dict(
     _delete_=True, type='SGD', lr=0.05, momentum=0.9), paramwise_cfg=None, clip_grad=None)
 """
-    config = tiny_config(tmp_path, extra=extra)
+    config = tiny_config(tmp_path, extra=PLAIN + ordered)
     one, two = tmp_path / 'one', tmp_path / 'two'
     run_tool('train', config, '--work-dir', one, '--cfg-options', 'train_dataloader.batch_size=16')
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = str(free.getsockname()[1])
-    output = run_command('bash', 'tools/dist_train.sh', config, 2, '--work-dir', two, PORT=port)
-    assert 'GPU number: 2' in output or 'world_size' in output or '[4/4]' in output
-    assert_equal_weights(one / 'epoch_1.pth', two / 'epoch_1.pth', rtol=1e-4, atol=1e-5)
+    output = run_command(
+        'bash', 'tools/dist_train.sh', config, 2, '--work-dir', two, PORT=free_port()
+    )
+    assert 'Distributed launcher: pytorch' in output and 'GPU number: 2' in output
+    assert_equal_weights(one / 'epoch_1.pth', two / 'epoch_1.pth', rtol=1e-4, atol=5e-5)
+    metrics = []
+    for name, tool in (('one', ['tools/test.py']), ('two', ['bash', 'tools/dist_test.sh'])):
+        out = tmp_path / f'{name}.json'
+        args = (config, two / 'epoch_1.pth', *([2] if name == 'two' else []))
+        command = [sys.executable, *tool] if name == 'one' else tool
+        run_command(*command, *args, '--work-dir', two, '--out', out, PORT=free_port())
+        metrics.append(json.loads(out.read_text()))
+    assert metrics[0] == metrics[1]
+
     fresh = tmp_path / 'fresh'
     run_tool(
         'train',
@@ -99,9 +124,11 @@ optim_wrapper = dict(optimizer=dict(
         'train_dataloader.batch_size=16',
         'optim_wrapper.optimizer.lr=0.0',
     )
-    key = 'backbone.stages.0.reduction.attn.qkv.weight'
-    moved = weights(one / 'epoch_1.pth')[key] - weights(fresh / 'epoch_1.pth')[key]
-    assert moved.abs().max() > 1e-3, 'the comparison must not hold trivially'
+    trained, start = weights(one / 'epoch_1.pth'), weights(fresh / 'epoch_1.pth')
+    moved = {name: float((trained[name] - start[name]).abs().max()) for name in trained}
+    # The comparison must not hold trivially.
+    assert moved['head.fc.weight'] > 1e-3
+    assert moved['backbone.stages.0.reduction.attn.proj.weight'] > 1e-3
 
 
 def test_bfloat16(tmp_path: Path) -> None:
@@ -175,7 +202,37 @@ def test_imagenet_config_on_a_small_folder(tmp_path: Path) -> None:
     )
     log = next((tmp_path / 'work').glob('*/*.log')).read_text()
     assert 'Epoch(val) [1][1/1]' in log and 'loss' in log
-    assert 'LR has been automatically scaled' in log
+    assert 'Scaling the original LR by' in log
+
+
+@pytest.mark.parametrize('path', [DETECTION, SEGMENTATION], ids=['mmdet', 'mmseg'])
+def test_detection_and_segmentation(tmp_path: Path, path: Path) -> None:
+    """The same two tools train, test, draw and keep predictions for mmdet and mmseg configs."""
+    work_dir, shown, out = tmp_path / 'work', tmp_path / 'shown', tmp_path / 'out.pkl'
+    options = [
+        '--cfg-options',
+        f'data_root={write_tiny_scenes(tmp_path)}',
+        'train_cfg.max_epochs=1',
+        *(f'{name}_dataloader.num_workers=0' for name in ('train', 'val', 'test')),
+    ]
+    # mmcv's NMS for the CPU takes float32 only.
+    amp = ['--amp', 'bfloat16'] if path == SEGMENTATION else []
+    run_tool('train', path, '--work-dir', work_dir, *amp, '--no-validate', *options)
+    checkpoint = work_dir / 'epoch_1.pth'
+    run_tool(
+        'test',
+        path,
+        checkpoint,
+        '--work-dir',
+        work_dir,
+        '--show-dir',
+        shown,
+        '--out',
+        out,
+        *options,
+    )
+    assert out.stat().st_size > 0
+    assert len(list(tmp_path.glob('**/shown/**/*.png'))) == 4
 
 
 def error_of(capsys: pytest.CaptureFixture, tool: str, *args: object) -> str:

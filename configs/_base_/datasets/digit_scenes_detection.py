@@ -1,4 +1,5 @@
 # DigitScenes (mmvsa/datasets/digit_scenes.py) for mmdet: 1000 scenes of 256 pixels to train.
+# `_scope_`: as a base named `mmvsa::...` it would have the scope mmvsa, which has no such types.
 dataset_type = 'CocoDataset'
 data_root = 'data/digit_scenes/'
 metainfo = dict(classes=('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'))
@@ -8,7 +9,7 @@ train_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
         type='RandomChoiceResize',
-        scales=[(size, size) for size in (192, 224, 256, 288)],
+        scales=[(size, size) for size in (192, 224, 256)],
         keep_ratio=True,
     ),
     dict(type='PackDetInputs'),
@@ -28,6 +29,7 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
+        _scope_='mmdet',
         type=dataset_type,
         data_root=data_root,
         metainfo=metainfo,
@@ -43,6 +45,7 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
+        _scope_='mmdet',
         type=dataset_type,
         data_root=data_root,
         metainfo=metainfo,
@@ -54,6 +57,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(
+    _scope_='mmdet',
     type='CocoMetric',
     ann_file=data_root + 'annotations/instances_val.json',
     metric=['bbox', 'segm'],

@@ -1,4 +1,5 @@
 # DigitScenes (mmvsa/datasets/digit_scenes.py) for mmseg: 1000 scenes of 256 pixels to train.
+# `_scope_`: as a base named `mmvsa::...` it would have the scope mmvsa, which has no such types.
 dataset_type = 'BaseSegDataset'
 data_root = 'data/digit_scenes/'
 metainfo = dict(
@@ -38,6 +39,7 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
+        _scope_='mmseg',
         type=dataset_type,
         data_root=data_root,
         metainfo=metainfo,
@@ -52,6 +54,7 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
+        _scope_='mmseg',
         type=dataset_type,
         data_root=data_root,
         metainfo=metainfo,
@@ -62,7 +65,7 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+val_evaluator = dict(_scope_='mmseg', type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
 
 # Writes the scenes on first use.

@@ -26,7 +26,13 @@ test_cfg = dict()
 # The weights that are evaluated: 0.99996 per 512 images, so 0.99996^2 per step; the running
 # statistics of batch norms are averaged too.
 custom_hooks = [
-    dict(type='EMAHook', momentum=1 - 0.99996**2, update_buffers=True, priority='ABOVE_NORMAL'),
+    dict(
+        _scope_='mmpretrain',
+        type='EMAHook',
+        momentum=1 - 0.99996**2,
+        update_buffers=True,
+        priority='ABOVE_NORMAL',
+    ),
 ]
 
 auto_scale_lr = dict(base_batch_size=1024)

@@ -23,11 +23,11 @@ class NextStepsHook(Hook):
 
     @staticmethod
     def report(runner: Runner) -> str:
-        work_dir = Path(os.path.relpath(runner.work_dir))
+        work_dir = Path(_shown(runner.work_dir))
         infos = runner.message_hub.runtime_info
         best, last = infos.get('best_ckpt'), infos.get('last_ckpt')
-        checkpoint = os.path.relpath(best or last) if best or last else None
-        config = os.path.relpath(runner.cfg.filename) if runner.cfg.filename else 'CONFIG'
+        checkpoint = _shown(best or last) if best or last else None
+        config = _shown(runner.cfg.filename) if runner.cfg.filename else 'CONFIG'
         lines = ['', f'checkpoint   {checkpoint or "none was written"}']
         lines += [f'picture      {path}' for path in sorted(work_dir.glob('*.png'))]
         if checkpoint:
@@ -38,3 +38,9 @@ class NextStepsHook(Hook):
             '             (FOLDER: one folder of images per class, or train/ and val/ of them)',
         ]
         return '\n'.join(lines)
+
+
+def _shown(path: str) -> str:
+    """Relative to the current folder where it lies inside, else absolute."""
+    relative = os.path.relpath(path)
+    return os.path.abspath(path) if relative.startswith('..') else relative

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmvsa.models.checkpoints import load_pretrained, resize_to_model
 from mmvsa.models.conversions import adapt_state_dict
+from mmvsa.models.layers import WindowTransform
 
 
 class Backbone(BaseModule):
@@ -71,7 +72,13 @@ class Backbone(BaseModule):
                 load_pretrained(self, self.init_cfg['checkpoint'], prefix=prefix)
                 self._is_init = True
             return
+        fresh = not self._is_init
         super().init_weights()
+        if fresh:
+            # A rule for linear layers, here or in the model around, is not meant for these.
+            for module in self.modules():
+                if isinstance(module, WindowTransform):
+                    module.init_regressor()
 
     def check_input(self, x: Tensor) -> None:
         """Raise ValueError unless ``x`` is a non-empty batch of images of the right channels."""

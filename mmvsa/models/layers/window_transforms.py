@@ -69,9 +69,18 @@ class WindowTransform(nn.Module):
         self.offset_unit = offset_unit
         if not self.is_static:
             self.regressor = nn.Linear(embed_dims, num_heads * self.num_params)
-            if regressor_init == 'zero':
-                nn.init.zeros_(self.regressor.weight)
-                nn.init.zeros_(self.regressor.bias)
+        self.regressor_init = regressor_init
+        self.init_regressor()
+
+    def init_regressor(self) -> None:
+        """Give the regressor the start that ``regressor_init`` names."""
+        if self.is_static:
+            return
+        if self.regressor_init == 'torch':
+            self.regressor.reset_parameters()
+            return
+        nn.init.zeros_(self.regressor.weight)
+        nn.init.zeros_(self.regressor.bias)
 
     @property
     def is_static(self) -> bool:

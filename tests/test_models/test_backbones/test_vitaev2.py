@@ -88,6 +88,16 @@ def test_frozen_stages_do_not_train(frozen):
     backbone(torch.randn(1, 3, 64, 64))[0].sum().backward()
 
 
+def test_a_rule_for_linear_layers_leaves_the_regressors_at_zero():
+    rule = dict(type='TruncNormal', layer='Linear', std=0.02)
+    backbone = nano(init_cfg=rule)
+    before = backbone.stages[1].blocks[0].mlp.fc1.weight.clone()
+    backbone.init_weights()
+    assert not torch.equal(backbone.stages[1].blocks[0].mlp.fc1.weight, before)
+    regressors = [p for n, p in backbone.named_parameters() if 'regressor' in n]
+    assert regressors and not any(p.any() for p in regressors)
+
+
 def test_norm_eval_keeps_statistics():
     backbone = nano(norm_eval=True).train()
     norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)]
