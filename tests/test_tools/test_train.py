@@ -20,7 +20,7 @@ plain = [dict(type='Resize', scale=(32, 32)), dict(type='PackInputs')]
 train_dataloader['dataset'].update(pipeline=plain)
 model['backbone'].update(norm_eval=True, drop_path_rate=0.0)
 # Small weights and fixed norms would leave the first stage without a gradient.
-model['init_cfg'] = dict(_delete_=True, type='Kaiming', layer=['Conv2d', 'Linear'])
+model['init_cfg'] = dict(type='Kaiming', layer=['Conv2d', 'Linear'])
 param_scheduler = [dict(type='ConstantLR', factor=1.0)]
 """
 
