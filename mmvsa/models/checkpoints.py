@@ -95,22 +95,33 @@ def _read_file(path: str) -> Any:
         ) from error
 
 
-def _harmless_types() -> list[Any]:
-    """What stands beside tensors in files of MMEngine (records) and of the authors (arguments).
+class _Record:
+    """Stands in for MMEngine's ``HistoryBuffer``.
 
-    Records refer to methods by ``getattr``; a stand-in that looks nothing up takes its place.
+    Unpickling the real one writes its methods into a table that all of them share: with ``getattr``
+    replaced, a file that is merely read would break the logging of the whole process.
     """
-    import numpy as np
-    from mmengine.logging.history_buffer import HistoryBuffer
 
-    functions = [np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]]
-    dtypes = {type(np.dtype(name)) for name in ('f8', 'f4', 'i8', 'i4', 'b1', 'u1')}
-    types = [argparse.Namespace, HistoryBuffer, np.ndarray, np.dtype, *functions, *dtypes]
-    return [*types, (_no_attribute, 'builtins.getattr')]
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        pass
 
 
 def _no_attribute(value: Any, name: str) -> None:
     return None
+
+
+def _harmless_types() -> list[Any]:
+    """What stands beside tensors in files of MMEngine (records) and of the authors (arguments).
+
+    Records refer to methods by ``getattr``; stand-ins that look nothing up take their places.
+    """
+    import numpy as np
+
+    functions = [np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]]
+    dtypes = {type(np.dtype(name)) for name in ('f8', 'f4', 'i8', 'i4', 'b1', 'u1')}
+    types = [argparse.Namespace, np.ndarray, np.dtype, *functions, *dtypes]
+    record = (_Record, 'mmengine.logging.history_buffer.HistoryBuffer')
+    return [*types, record, (_no_attribute, 'builtins.getattr')]
 
 
 def _strip_module(key: str) -> str:
