@@ -19,7 +19,8 @@ def write_tiny_scenes(folder: Path) -> Path:
 
 
 def tiny_config(path: Path, root: Path) -> Config:
-    """A quickstart's config on the scenes in ``root``."""
+    """A quickstart's config on the scenes in ``root``, from scratch."""
     cfg = load_config(path)
+    cfg.model.backbone.init_cfg = None
     use_data_root(cfg, str(root))
     return cfg

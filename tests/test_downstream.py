@@ -215,7 +215,7 @@ def test_two_processes(root: Path, tmp_path: Path) -> None:
     config = tmp_path / 'two.py'
     config.write_text(
         f'_base_ = [{str(DETECTION)!r}]\n'
-        'model = dict(test_cfg=dict(rcnn=dict(score_thr=0.0)))\n'
+        'model = dict(backbone=dict(init_cfg=None), test_cfg=dict(rcnn=dict(score_thr=0.0)))\n'
         'train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)\n'
         'val_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)\n'
         "custom_hooks = [dict(type='mmvsa.PrepareDigitScenesHook', data_root=DATA, num=8,\n"

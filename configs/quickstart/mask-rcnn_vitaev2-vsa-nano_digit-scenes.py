@@ -1,4 +1,5 @@
 # Mask R-CNN on a small ViTAEv2-VSA and DigitScenes: minutes on a CPU, no download.
+# It starts from the backbone that `pretrained_by` trains.
 _base_ = [
     '../_base_/models/mask-rcnn_vitaev2_fpn.py',
     '../_base_/models/vitaev2-vsa-nano.py',
@@ -6,6 +7,7 @@ _base_ = [
     '../_base_/det_runtime.py',
 ]
 
+pretrained_by = 'configs/quickstart/vitaev2-vsa-nano_digit-scenes.py'
 width = 48
 # From scratch, heads without norms learn slowly.
 norm_cfg = dict(type='GN', num_groups=8)
@@ -17,6 +19,11 @@ model = dict(
         type='mmvsa.ViTAEv2',
         arch={{_base_.nano_arch}},
         out_indices=(0, 1, 2, 3),
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='work_dirs/vitaev2-vsa-nano_digit-scenes/epoch_10.pth',
+            prefix='backbone.',
+        ),
     ),
     neck=dict(
         in_channels=[32, 64, 96, 128],

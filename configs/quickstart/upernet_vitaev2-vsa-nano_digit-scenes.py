@@ -1,4 +1,5 @@
 # UperNet on a small ViTAEv2-VSA and DigitScenes: minutes on a CPU, no download.
+# It starts from the backbone that `pretrained_by` trains.
 _base_ = [
     '../_base_/models/upernet_vitaev2.py',
     '../_base_/models/vitaev2-vsa-nano.py',
@@ -6,6 +7,7 @@ _base_ = [
     '../_base_/seg_runtime.py',
 ]
 
+pretrained_by = 'configs/quickstart/vitaev2-vsa-nano_digit-scenes.py'
 width = 48
 norm_cfg = dict(type='BN', requires_grad=True)
 data_preprocessor = dict(size=(256, 256), mean=[127.5] * 3, std=[63.75] * 3)
@@ -16,6 +18,11 @@ model = dict(
         type='mmvsa.ViTAEv2',
         arch={{_base_.nano_arch}},
         out_indices=(0, 1, 2, 3),
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='work_dirs/vitaev2-vsa-nano_digit-scenes/epoch_10.pth',
+            prefix='backbone.',
+        ),
     ),
     decode_head=dict(
         in_channels=[32, 64, 96, 128],

@@ -90,14 +90,19 @@ def check_checkpoint(path: str) -> None:
 
 
 def check_pretrained(cfg: Config) -> None:
-    """Raise UsageError if a local checkpoint that the model starts from does not exist."""
+    """Raise UsageError if a local checkpoint that the model starts from does not exist.
+
+    A config may name the config that makes it: ``pretrained_by``.
+    """
     for key in ('model.backbone', 'model'):
         module = cfg.model.get('backbone', {}) if key.endswith('backbone') else cfg.model
         init_cfg = module.get('init_cfg') or {}
         path = init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
         if path and '://' not in path and not os.path.isfile(path):
+            maker = cfg.get('pretrained_by')
+            get = f'make it with "python tools/train.py {maker}"' if maker else 'put it there'
             raise UsageError(
-                f'{key}.init_cfg.checkpoint points to {path}, which does not exist; put it there, '
+                f'{key}.init_cfg.checkpoint points to {path}, which does not exist; {get}, '
                 f'name another with --cfg-options {key}.init_cfg.checkpoint=PATH, or train from '
                 f'scratch with {key}.init_cfg=None'
             )

@@ -69,6 +69,14 @@ def test_data_sets_that_a_hook_writes(tmp_path: Path) -> None:
         check_datasets(cfg)
 
 
+def test_data_sets_in_memory_stay_beside_folders(tmp_path: Path) -> None:
+    cfg = load_config(QUICKSTART.with_name('vitaev2-vsa-nano_digit-scenes.py'))
+    use_data_root(cfg, str(tmp_path))
+    crops, plain = cfg.train_dataloader.dataset.datasets
+    assert crops.data_root == str(tmp_path)
+    assert plain.dataset.type == 'mmvsa.Digits'
+
+
 def test_remote_paths_are_not_checked() -> None:
     cfg = load_config(IMAGENET)
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):

@@ -13,6 +13,8 @@ from mmengine import Config
 from PIL import Image
 from scenes import DETECTION, SEGMENTATION, write_tiny_scenes
 
+from mmvsa.apis import load_config
+
 # Neither augmentation nor drop path, a constant learning rate; batch norms run on their initial
 # statistics.
 PLAIN = """
@@ -213,6 +215,7 @@ def test_detection_and_segmentation(tmp_path: Path, path: Path) -> None:
         '--cfg-options',
         f'data_root={write_tiny_scenes(tmp_path)}',
         'train_cfg.max_epochs=1',
+        'model.backbone.init_cfg=None',
         *(f'{name}_dataloader.num_workers=0' for name in ('train', 'val', 'test')),
     ]
     # mmcv's NMS for the CPU takes float32 only.
@@ -286,6 +289,14 @@ class TestErrors:
         options = (f'{init}type=Pretrained', f'{init}checkpoint={tmp_path}/none.pth')
         error = error_of(capsys, 'train', QUICKSTART, '--cfg-options', *options)
         assert 'none.pth' in error and 'model.backbone.init_cfg=None' in error
+
+    def test_the_config_that_makes_the_checkpoint_is_named(
+        self, capsys: pytest.CaptureFixture, tmp_path: Path
+    ) -> None:
+        option = f'model.backbone.init_cfg.checkpoint={tmp_path}/none.pth'
+        error = error_of(capsys, 'train', DETECTION, '--cfg-options', option)
+        made_by = load_config(DETECTION).pretrained_by
+        assert f'tools/train.py {made_by}"' in error and (ROOT / made_by).is_file()
 
     def test_float16_needs_a_gpu(self, capsys: pytest.CaptureFixture) -> None:
         if torch.cuda.is_available():
