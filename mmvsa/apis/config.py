@@ -19,7 +19,7 @@ def register_config_packages() -> None:
 
     MMEngine looks a package up by its distribution's name, knows mmseg only as
     ``mmsegmentation`` (onedl-mmsegmentation is another distribution), and does not know mmvsa.
-    A module's name serves as well.
+    A module's name serves as well; that is what it has for ``mmrotate::`` and ``mmpose::``.
     """
     MODULE2PACKAGE.setdefault('mmvsa', 'mmvsa')
     if not is_installed(MODULE2PACKAGE['mmseg']):
