@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from cli import ROOT
+from hosts import require_host_of
 from mmengine import Config
 from mmengine.registry import DATASETS, METRICS, MODELS, init_default_scope
 from torch import nn
@@ -29,6 +30,7 @@ def build(cfg: Config) -> nn.Module:
 
 @pytest.mark.parametrize('path', CONFIGS, ids=identifier)
 def test_builds_and_fits(path: Path) -> None:
+    require_host_of(path)
     cfg = load_config(path)
     assert 'mmvsa' in cfg.custom_imports['imports']
     model = build(cfg)
@@ -42,8 +44,9 @@ def input_channels(cfg: Config) -> dict[str, int | list[int]]:
     """Channels that the parts fed by the backbone expect."""
     if cfg.get('default_scope') == 'mmpretrain':
         return {'head': cfg.model.head.in_channels}
-    part = 'neck' if cfg.model.get('neck') else 'decode_head'
-    return {part: list(cfg.model[part].in_channels)}
+    part = next(name for name in ('neck', 'decode_head', 'head') if cfg.model.get(name))
+    channels = cfg.model[part].in_channels
+    return {part: channels if isinstance(channels, int) else list(channels)}
 
 
 ImageNet = [path for path in CONFIGS if 'in1k' in path.name]

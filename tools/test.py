@@ -1,5 +1,5 @@
 # ruff: noqa: E402
-"""Test a checkpoint with an mmpretrain, mmdet or mmsegmentation config."""
+"""Test a checkpoint with an mmpretrain, mmdet, mmseg, mmrotate or mmpose config."""
 
 import argparse
 import os

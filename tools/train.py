@@ -1,5 +1,5 @@
 # ruff: noqa: E402
-"""Train a model of an mmpretrain, mmdet or mmsegmentation config."""
+"""Train a model of an mmpretrain, mmdet, mmseg, mmrotate or mmpose config."""
 
 import argparse
 import os

@@ -11,6 +11,8 @@ from mmengine.utils import is_installed
 from .data import use_data_root
 from .errors import UsageError, did_you_mean
 
+# Host packages that tools/install.sh leaves out, and its option that adds them.
+OPTIONAL_HOSTS = {'mmrotate': '--rotate', 'mmpose': '--pose'}
 CONFIG_ROOT = Path(__file__).resolve().parents[2] / 'configs'
 
 
@@ -32,17 +34,31 @@ def load_config(path: str | os.PathLike, options: dict[str, Any] | None = None) 
     The option ``data_root`` reaches every dataset, see :func:`~mmvsa.apis.data.use_data_root`.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or no such package as its bases come from.
     """
     _check_config_file(Path(path))
     register_config_packages()
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except ModuleNotFoundError as error:
+        raise _missing_host(path, error) from error
     options = dict(options or {})
     data_root = options.pop('data_root', None)
     if data_root is not None:
         use_data_root(cfg, str(data_root))
     cfg.merge_from_dict(options)  # after data_root, so that an explicit option wins
     return cfg
+
+
+def _missing_host(path: str | os.PathLike, error: ModuleNotFoundError) -> Exception:
+    """What to do about a base like ``mmrotate::...`` without mmrotate; else the error itself."""
+    package, _, rest = str(error).partition(' ')
+    if package not in OPTIONAL_HOSTS or not rest.startswith('is not installed'):
+        return error
+    return UsageError(
+        f'config {os.fspath(path)} needs {package}, which is not installed; run '
+        f'tools/install.sh {OPTIONAL_HOSTS[package]}'
+    )
 
 
 def _check_config_file(path: Path) -> None:

@@ -23,7 +23,7 @@ def build_runner(
     """Check the config and build its runner; the work dir gets a copy of the config.
 
     Args:
-        cfg: a config of mmpretrain, mmdet or mmseg.
+        cfg: a config of mmpretrain, mmdet, mmseg, mmrotate or mmpose.
         config_path: its file; names the default work dir.
         work_dir: wins over the config's.
         launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.

@@ -20,7 +20,7 @@ def use_show_dir(cfg: Config, show_dir: str) -> None:
         raise UsageError('--show-dir needs default_hooks.visualization in the config')
     hook.interval = 1  # every image
     scope = cfg.get('default_scope')
-    if scope == 'mmpretrain':
+    if scope in ('mmpretrain', 'mmpose'):
         hook.update(enable=True, out_dir=show_dir)
     elif scope == 'mmseg':
         hook.draw = True
@@ -54,7 +54,7 @@ def _flip_pipeline(pipeline: list[dict]) -> list[dict]:
 def keep_predictions(runner: Runner, path: str) -> None:
     """Let the evaluator pickle all predictions to ``path``."""
     dump: type = DumpResults
-    if runner.cfg.get('default_scope') == 'mmdet':
+    if runner.cfg.get('default_scope') in ('mmdet', 'mmrotate'):
         from mmdet.evaluation import DumpDetResults
 
         dump = DumpDetResults  # encodes masks

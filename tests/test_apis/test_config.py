@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 from cli import ROOT
+from mmengine.config.utils import MODULE2PACKAGE
 
 from mmvsa.apis import UsageError, check_datasets, load_config, use_data_root, use_tta
+from mmvsa.apis.config import OPTIONAL_HOSTS
 from mmvsa.apis.runner import _complete_dataloaders
 
 COCO = ROOT / 'configs/mask_rcnn/mask-rcnn_vitaev2-s-vsa_fpn_ms-1x_coco.py'
@@ -88,6 +90,23 @@ def test_bases_of_other_packages(tmp_path: Path) -> None:
     child = tmp_path / 'child.py'
     child.write_text("_base_ = ['mmseg::_base_/default_runtime.py']")
     assert load_config(child).default_scope == 'mmseg'
+
+
+@pytest.mark.parametrize('package', ['mmrotate', 'mmpose', 'mmsomething'])
+def test_bases_of_a_missing_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    """An optional one is named with the way to install it; another is MMEngine's error."""
+    monkeypatch.setitem(MODULE2PACKAGE, package, package)
+    monkeypatch.setattr('mmengine.config.config.is_installed', lambda _: False)
+    child = tmp_path / 'child.py'
+    child.write_text(f"_base_ = ['{package}::_base_/default_runtime.py']")
+    if package in OPTIONAL_HOSTS:
+        with pytest.raises(UsageError, match=f'install.sh {OPTIONAL_HOSTS[package]}$'):
+            load_config(child)
+    else:
+        with pytest.raises(ModuleNotFoundError, match='is not installed'):
+            load_config(child)
 
 
 def test_config_folder_and_unknown_name(tmp_path: Path) -> None:
