@@ -22,6 +22,10 @@ EXTRAS = {
     'cls': [*BASE, 'onedl-mmpretrain>=1.3.6', 'scikit-learn'],
     'det': [*BASE, 'onedl-mmdetection>=3.5.1'],
     'seg': [*BASE, 'onedl-mmsegmentation>=1.4.2'],
+    'rotate': [*BASE, 'onedl-mmdetection>=3.5.1', 'onedl-mmrotate>=1.2.1'],
+    # Without mmpose itself: pip would build chumpy, which mmpose asks for and never imports. It is
+    # installed with --no-deps, and xtcocotools compiled: docs/downstream.md, or install.sh --pose.
+    'pose': [*BASE, 'json_tricks', 'munkres', 'Cython', 'matplotlib', 'scipy'],
     'dev': ['pytest', 'pytest-xdist', 'ruff', 'mypy', 'timm', 'scikit-image', 'matplotlib'],
 }
 EXTRAS['all'] = sorted({*EXTRAS['cls'], *EXTRAS['det'], *EXTRAS['seg']})

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from typing import Any, NamedTuple
 
+from .apis.config import OPTIONAL_HOSTS
+
 OK, WARNING, BROKEN = 'ok', 'warning', 'broken'
 INSTALL = 'run tools/install.sh'
 REBUILD = (
@@ -31,10 +33,12 @@ PACKAGES = {
     'mmpretrain': ('onedl-mmpretrain', 'mmpretrain'),
     'mmdet': ('onedl-mmdetection', 'mmdet'),
     'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
+    'mmrotate': ('onedl-mmrotate', 'mmrotate'),
+    'mmpose': ('mmpose',),
     'mmvsa': ('mmvsa',),
 }
 # Only the tasks that use them need these.
-OPTIONAL = {'torchvision', 'mmpretrain', 'mmdet', 'mmseg'}
+OPTIONAL = {'torchvision', 'mmpretrain', 'mmdet', 'mmseg', *OPTIONAL_HOSTS}
 
 
 class Check(NamedTuple):
@@ -80,7 +84,8 @@ def check_package(module: str) -> Check:
         version = getattr(importlib.import_module(module), '__version__', '')
     except Exception as error:
         if not found and module in OPTIONAL:
-            return Check(module, WARNING, 'not installed', f'{INSTALL} if you need it')
+            command = ' '.join([INSTALL, OPTIONAL_HOSTS.get(module, '')]).rstrip()
+            return Check(module, WARNING, 'not installed', f'{command} if you need it')
         detail = f'{found or "not installed"}, does not import: {reason(error)}'
         return Check(module, BROKEN, detail, INSTALL)
     return Check(module, OK, f'{version} ({found or "not installed, found on the path"})')

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hosts import require_host
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
@@ -127,6 +128,17 @@ def test_readme_mmdet_snippet_trains(default_scope, tmp_path):
     loss.backward()
     gradients = [p.grad for p in model.backbone.parameters()]
     assert loss.isfinite() and all(g is not None and g.isfinite().all() for g in gradients)
+
+
+def test_downstream_snippet_of_mmrotate_builds(tmp_path):
+    require_host('mmrotate')
+    path = tmp_path / 'rotated-retinanet_rvsa.py'
+    path.write_text(find_block(ROOT / 'docs/downstream.md', 'python', "'mmrotate::"))
+    config = Config.fromfile(path)
+    with DefaultScope.overwrite_default_scope(config.default_scope), torch.device('meta'):
+        model = MODELS.build(config.model)
+    assert type(model.backbone).__name__ == 'RVSA'
+    assert list(model.backbone.out_channels) == config.model.neck.in_channels
 
 
 def detection_sample(height, width):

@@ -10,17 +10,23 @@ MMENGINE_VERSION="${MMENGINE_VERSION:-0.10.12}"
 MMPRETRAIN_VERSION="${MMPRETRAIN_VERSION:-1.3.6}"
 MMDET_VERSION="${MMDET_VERSION:-3.5.1}"
 MMSEG_VERSION="${MMSEG_VERSION:-1.4.2}"
+MMROTATE_VERSION="${MMROTATE_VERSION:-1.2.1}"
+MMPOSE_VERSION="${MMPOSE_VERSION:-1.3.2}"
+XTCOCOTOOLS_VERSION="${XTCOCOTOOLS_VERSION:-1.14.3}"
 TORCH_MIN=2.4
 
 STACK=("onedl-mmengine>=$MMENGINE_VERSION" "onedl-mmpretrain>=$MMPRETRAIN_VERSION"
   "onedl-mmdetection>=$MMDET_VERSION" "onedl-mmsegmentation>=$MMSEG_VERSION" scikit-learn)
+ROTATE=("onedl-mmrotate>=$MMROTATE_VERSION")
+# mmpose comes last: it is installed without its requirements, so that it stands for all of them.
+POSE=(json_tricks munkres "xtcocotools>=$XTCOCOTOOLS_VERSION" "mmpose>=$MMPOSE_VERSION")
 DEV=(pytest pytest-xdist ruff mypy timm scikit-image matplotlib)
 # setuptools 81 dropped pkg_resources, which older releases of the stack still import.
 BUILD_TOOLS=('setuptools>=77,<81' wheel ninja psutil packaging)
 
 usage() {
   cat <<'HELP'
-Usage: tools/install.sh [--dev] [--quiet] [--check] [--help]
+Usage: tools/install.sh [--rotate] [--pose] [--dev] [--quiet] [--check] [--help]
 
 Installs PyTorch, onedl-mmcv with its compiled ops, onedl-mmengine, onedl-mmpretrain,
 onedl-mmdetection, onedl-mmsegmentation and this checkout of mmvsa (editable).
@@ -29,7 +35,9 @@ The active virtual or conda environment is used, and its torch (>= 2.4) is kept.
 is created at the root of the checkout. What is there already is left alone: running the script
 again takes about a second, and after an interruption it goes on where it stopped.
 
-  --dev     also what the tests and the linters need
+  --rotate  also onedl-mmrotate, for oriented detection
+  --pose    also mmpose, for keypoints
+  --dev     also what the tests and the linters need, with the two above
   --quiet   say nothing when there is nothing to do
   --check   only list what is missing; exit status 1 if there is anything
   --help    this text
@@ -43,16 +51,18 @@ Environment variables:
   MAX_JOBS           compilers run at once
   TORCH_INDEX_URL    index to install torch and torchvision from, such as one of CPU-only wheels
   TORCH_VERSION, TORCHVISION_VERSION, MMCV_VERSION, MMENGINE_VERSION, MMPRETRAIN_VERSION,
-  MMDET_VERSION, MMSEG_VERSION
+  MMDET_VERSION, MMSEG_VERSION, MMROTATE_VERSION, MMPOSE_VERSION, XTCOCOTOOLS_VERSION
                      versions to install
   MMVSA_MIN_FREE_GB  free disk space asked for, in GB (default: 8, or 2 where torch is there)
 HELP
 }
 
-WITH_DEV=0 QUIET=0 CHECK_ONLY=0
+WITH_ROTATE=0 WITH_POSE=0 WITH_DEV=0 QUIET=0 CHECK_ONLY=0
 for argument in "$@"; do
   case "$argument" in
-    --dev) WITH_DEV=1 ;;
+    --rotate) WITH_ROTATE=1 ;;
+    --pose) WITH_POSE=1 ;;
+    --dev) WITH_ROTATE=1 WITH_POSE=1 WITH_DEV=1 ;;
     --quiet) QUIET=1 ;;
     --check) CHECK_ONLY=1 ;;
     -h | --help) usage; exit 0 ;;
@@ -343,6 +353,19 @@ install_stack() {
     -c "$CONSTRAINTS" "${STACK[@]/>=/==}" addict pyyaml yapf Pillow opencv-python
 }
 
+install_rotate() {
+  pip_step 'installing onedl-mmrotate' -c "$CONSTRAINTS" "${ROTATE[@]/>=/==}"
+}
+
+# mmpose asks for chumpy, which it never imports and which few versions of pip can build. The wheel
+# of xtcocotools is of numpy 1: it is compiled for the numpy here.
+install_pose() {
+  pip_step "installing mmpose's requirements" -c "$CONSTRAINTS" json_tricks munkres Cython
+  pip_step 'compiling xtcocotools (10 s)' --no-deps --no-build-isolation \
+    --no-binary xtcocotools "xtcocotools==$XTCOCOTOOLS_VERSION"
+  pip_step 'installing mmpose' --no-deps "mmpose==$MMPOSE_VERSION"
+}
+
 # Minimal systems lack the graphics libraries that opencv-python links to; its headless sibling
 # holds the same module without them.
 ensure_opencv() {
@@ -356,8 +379,10 @@ print(m.version("opencv-python"))')"
 }
 
 verify() {
-  step 'checking that everything imports' "$ENV_PYTHON" -c '
-import mmcv._ext, mmcv.ops, mmengine, mmpretrain, mmdet, mmseg, torchvision' || {
+  local modules='mmcv._ext, mmcv.ops, mmengine, mmpretrain, mmdet, mmseg, torchvision'
+  if ((WITH_ROTATE)); then modules+=', mmrotate.models'; fi
+  if ((WITH_POSE)); then modules+=', mmpose.datasets'; fi
+  step 'checking that everything imports' "$ENV_PYTHON" -c "import $modules" || {
     tail -n 15 "$LOG" >&2
     die 'the installed packages do not import' "The whole log: $LOG"
   }
@@ -368,7 +393,9 @@ import mmcv._ext, mmcv.ops, mmengine, mmpretrain, mmdet, mmseg, torchvision' || 
 find_todo() {
   local arguments=(--root "$MMVSA_ROOT" --torch-min "$TORCH_MIN" --mmcv "$MMCV_VERSION")
   if ((CUDA)); then arguments+=(--cuda); fi
-  if ((WITH_DEV)); then arguments+=(--dev "${DEV[@]}"); fi
+  if ((WITH_ROTATE)); then arguments+=(--extra rotate "${ROTATE[@]}"); fi
+  if ((WITH_POSE)); then arguments+=(--extra pose "${POSE[@]}"); fi
+  if ((WITH_DEV)); then arguments+=(--extra dev "${DEV[@]}"); fi
   "$ENV_PYTHON" "$INSTALLER/check.py" todo "${arguments[@]}" --stack "${STACK[@]}"
 }
 
@@ -411,9 +438,10 @@ prepare_env() {
 count_steps() {
   local name
   STEPS=1
-  for name in torch torchvision tools stack dev mmvsa; do
+  for name in torch torchvision tools stack rotate dev mmvsa; do
     if has "$name"; then STEPS=$((STEPS + 1)); fi
   done
+  if has pose; then STEPS=$((STEPS + 3)); fi
   if has mmcv; then STEPS=$((STEPS + 2)); fi
 }
 
@@ -462,6 +490,8 @@ main() {
   if has stack; then install_stack; fi
   ensure_opencv
   if has mmcv; then install_mmcv; fi
+  if has rotate; then install_rotate; fi
+  if has pose; then install_pose; fi
   if has dev; then pip_step 'installing development tools' -c "$CONSTRAINTS" "${DEV[@]}"; fi
   if has mmvsa; then
     pip_step 'installing mmvsa from this checkout' --no-deps --no-build-isolation -e "$MMVSA_ROOT"

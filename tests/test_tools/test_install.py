@@ -68,7 +68,17 @@ def fake_environment(folder, todo):
 def test_help_names_every_option(tmp_path):
     run = install(tmp_path, '--help')
     assert run.returncode == 0
-    for word in ('--dev', '--quiet', '--check', 'PYTHON', 'MMVSA_CACHE', 'FORCE_CUDA', 'MAX_JOBS'):
+    for word in (
+        '--rotate',
+        '--pose',
+        '--dev',
+        '--quiet',
+        '--check',
+        'PYTHON',
+        'MMVSA_CACHE',
+        'FORCE_CUDA',
+        'MAX_JOBS',
+    ):
         assert word in run.stdout
 
 
@@ -154,6 +164,25 @@ def test_failing_step_is_reported_with_its_log(tmp_path):
     assert 'could not reach its package index' in run.stderr
 
 
+@pytest.mark.parametrize(
+    ('options', 'extras'),
+    [
+        ([], []),
+        (['--rotate'], ['rotate']),
+        (['--pose'], ['pose']),
+        (['--dev'], 'rotate pose dev'.split()),
+    ],
+)
+def test_options_add_packages(tmp_path, options, extras):
+    env = fake_environment(tmp_path / 'env', '$*')  # what is to do: the question itself
+    run = install(tmp_path, '--check', *options, MMVSA_ENV=env)
+    asked = [words.split() for words in run.stdout.split('--extra ')[1:]]
+    assert [words[0] for words in asked] == extras
+    packages = dict(rotate='onedl-mmrotate>=', pose='mmpose>=', dev='pytest')
+    for step, *requirements in asked:
+        assert any(word.startswith(packages[step]) for word in requirements)
+
+
 def test_check_says_what_is_missing(tmp_path):
     env = fake_environment(tmp_path / 'env', 'dev mmvsa')
     run = install(tmp_path, '--check', MMVSA_ENV=env)
@@ -208,6 +237,15 @@ def fake_mmcv(monkeypatch, folder, ops=True, stamp="TORCH = '2.14.1'\nCUDA = Fal
 def test_mmcv_state(monkeypatch, tmp_path, make, torch, cuda, state):
     fake_mmcv(monkeypatch, tmp_path, **make)
     assert check.mmcv_state(torch, cuda) == state
+
+
+def test_extras_are_to_do_where_a_requirement_is_missing():
+    command = [sys.executable, str(CHECK), 'todo', '--root', str(ROOT), '--torch-min', '2.4']
+    command += ['--mmcv', '2.3.6', '--extra', 'there', 'pytest', '--extra', 'old', 'pytest>=999']
+    command += ['--extra', 'gone', 'pytest', 'no-such-distribution']
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    steps = run.stdout.split()
+    assert {'old', 'gone'} <= set(steps) and 'there' not in steps
 
 
 def test_interrupted_pip_is_purged(tmp_path):

@@ -175,8 +175,9 @@ def todo(args: argparse.Namespace) -> list[str]:
         packages.append('onedl-mmcv')
     if not all(map(satisfied, args.stack)) or not all(map(dependencies_met, packages)):
         steps.append('stack')
-    if args.dev and not all(map(satisfied, args.dev)):
-        steps.append('dev')
+    for step, *requirements in args.extra:
+        if not all(map(satisfied, requirements)):
+            steps.append(step)
     if not editable_from(args.root):
         steps.append('mmvsa')
     return steps
@@ -190,7 +191,14 @@ def parse_args() -> argparse.Namespace:
     plan.add_argument('--torch-min', required=True)
     plan.add_argument('--mmcv', required=True)
     plan.add_argument('--stack', nargs='+', default=[])
-    plan.add_argument('--dev', nargs='*', default=[])
+    plan.add_argument(
+        '--extra',
+        nargs='+',
+        action='append',
+        default=[],
+        metavar=('STEP', 'REQUIREMENT'),
+        help='a step that is to do unless all its requirements are met',
+    )
     plan.add_argument('--cuda', action='store_true')
     key = commands.add_parser('key', help="print the cache key of mmcv's wheel")
     key.add_argument('--mmcv', required=True)
