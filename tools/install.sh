@@ -18,7 +18,7 @@ TORCH_MIN=2.4
 STACK=("onedl-mmengine>=$MMENGINE_VERSION" "onedl-mmpretrain>=$MMPRETRAIN_VERSION"
   "onedl-mmdetection>=$MMDET_VERSION" "onedl-mmsegmentation>=$MMSEG_VERSION" scikit-learn)
 ROTATE=("onedl-mmrotate>=$MMROTATE_VERSION")
-# mmpose comes last: it is installed without its requirements, so that it stands for all of them.
+# In the order of installing: where mmpose is there, so is what it needs.
 POSE=(json_tricks munkres "xtcocotools>=$XTCOCOTOOLS_VERSION" "mmpose>=$MMPOSE_VERSION")
 DEV=(pytest pytest-xdist ruff mypy timm scikit-image matplotlib)
 # setuptools 81 dropped pkg_resources, which older releases of the stack still import.
@@ -357,8 +357,8 @@ install_rotate() {
   pip_step 'installing onedl-mmrotate' -c "$CONSTRAINTS" "${ROTATE[@]/>=/==}"
 }
 
-# mmpose asks for chumpy, which it never imports and which few versions of pip can build. The wheel
-# of xtcocotools is of numpy 1: it is compiled for the numpy here.
+# mmpose asks for chumpy, which it never imports and pip cannot build in isolation. The wheel of
+# xtcocotools is for numpy 1: it is compiled for the numpy here.
 install_pose() {
   pip_step "installing mmpose's requirements" -c "$CONSTRAINTS" json_tricks munkres Cython
   pip_step 'compiling xtcocotools (10 s)' --no-deps --no-build-isolation \

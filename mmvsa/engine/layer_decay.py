@@ -25,10 +25,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         super().add_params(params, module, prefix, **kwargs)
         if prefix:  # a child: the groups are scaled once, when all are there
             return
-        backbone: Any = module.backbone
         names = {id(parameter): name for name, parameter in module.named_parameters()}
         rate = self.paramwise_cfg.get('layer_decay_rate', 1.0)
+        backbone: Any = module.backbone
         for group in params:
-            name = names[id(group['params'][0])]
-            depth, layers = backbone.get_layer_depth(name, 'backbone.')
+            depth, layers = backbone.get_layer_depth(names[id(group['params'][0])], 'backbone.')
             group['lr'] = group.get('lr', self.base_lr) * rate ** (layers - 1 - depth)

@@ -255,7 +255,7 @@ class RVSA(Backbone):
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter and the number of depths, for layer-wise learning rates.
 
-        The patch embedding and the positions are 0, block i is i + 1, all else is as a head.
+        The patch embedding and the positions are 0, block i is i + 1, the rest is as deep as heads.
         """
         layers = len(self.blocks) + 2
         part, *rest = param_name.removeprefix(prefix).split('.')
