@@ -5,13 +5,21 @@ MMEngine, so that ``mmvsa::`` (and ``mmseg::``, which MMEngine misses under the 
 work in ``_base_``; and its classifiers with mmpretrain's model hub.
 """
 
-from . import datasets, engine, models
+from . import datasets, engine, evaluation, models
 from .apis.config import register_config_packages
 from .hub import register_models
 from .models import get_model, list_models
 from .version import __version__
 
-__all__ = ['__version__', 'datasets', 'engine', 'get_model', 'list_models', 'models']
+__all__ = [
+    '__version__',
+    'datasets',
+    'engine',
+    'evaluation',
+    'get_model',
+    'list_models',
+    'models',
+]
 
 register_config_packages()
 register_models()

@@ -21,7 +21,7 @@ OPTIM_WRAPPERS = _child('optim_wrapper', _root.OPTIM_WRAPPERS, 'mmvsa.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'optimizer wrapper constructor', _root.OPTIM_WRAPPER_CONSTRUCTORS, 'mmvsa.engine'
 )
-METRICS = _child('metric', _root.METRICS)
+METRICS = _child('metric', _root.METRICS, 'mmvsa.evaluation')
 VISUALIZERS = _child('visualizer', _root.VISUALIZERS, 'mmvsa.visualization')
 WINDOW_TRANSFORMS = _root.Registry(
     'window transform', scope=_SCOPE, locations=['mmvsa.models.layers']

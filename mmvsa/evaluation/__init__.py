@@ -1,0 +1,5 @@
+"""Metrics."""
+
+from .real_labels import ReaLAccuracy
+
+__all__ = ['ReaLAccuracy']
