@@ -1,5 +1,6 @@
 """Every config of the repository: it loads, its model builds, its parts fit."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -49,7 +50,9 @@ def input_channels(cfg: Config) -> dict[str, int | list[int]]:
     return {part: channels if isinstance(channels, int) else list(channels)}
 
 
-ImageNet = [path for path in CONFIGS if 'in1k' in path.name]
+ImageNet = [path for path in CONFIGS if 'in1k' in path.name and 'in21k' not in path.name]
+ImageNet22K = [path for path in CONFIGS if path.stem.endswith('in21k')]
+FINETUNING = [path for path in CONFIGS if 'in21k-pre' in path.name]
 
 
 @pytest.mark.parametrize('path', ImageNet, ids=identifier)
@@ -74,6 +77,39 @@ def test_imagenet_recipe(path: Path) -> None:
         ('Mixup', 0.8),
         ('CutMix', 1.0),
     ]
+
+
+@pytest.mark.parametrize('path', ImageNet22K, ids=identifier)
+def test_imagenet_22k_recipe(path: Path) -> None:
+    """The classes agree wherever they are counted; the size of a step is that of the name."""
+    cfg = load_config(path)
+    assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes == 21841
+    assert cfg.train_dataloader.dataset.type == 'ImageNet21k' and cfg.val_dataloader is None
+    assert_batch_size(cfg, path, 4096)
+    assert cfg.optim_wrapper.optimizer.lr == 1e-3 and cfg.train_cfg.max_epochs == 90
+
+
+@pytest.mark.parametrize('path', FINETUNING, ids=identifier)
+def test_finetuning_recipe(path: Path) -> None:
+    """It starts from the last checkpoint of the pretraining config of the same model."""
+    cfg = load_config(path)
+    init = cfg.model.backbone.init_cfg
+    work_dir, name = Path(init.checkpoint).parent, Path(init.checkpoint).name
+    pretraining = load_config(path.with_name(f'{work_dir.name}.py'))
+    assert work_dir.parent == Path('work_dirs') and init.prefix == 'backbone.'
+    assert name == f'epoch_{pretraining.train_cfg.max_epochs}.pth'
+    assert pretraining.model.backbone.arch == cfg.model.backbone.arch.removesuffix('-ws12')
+    assert_batch_size(cfg, path, 512)
+    size = 384 if '384px' in path.name else 224
+    assert cfg.train_dataloader.dataset.pipeline[1].scale == size
+    assert cfg.optim_wrapper.paramwise_cfg.layer_decay_rate == 0.9
+    assert cfg.model.head.num_classes == 1000 and cfg.model.train_cfg is None
+
+
+def assert_batch_size(cfg: Config, path: Path, step: int) -> None:
+    gpus, images = re.search(r'_(\d+)xb(\d+)_', path.name).groups()
+    assert cfg.train_dataloader.batch_size == int(images)
+    assert int(gpus) * int(images) == cfg.auto_scale_lr.base_batch_size == step
 
 
 def test_learning_rate_over_the_epochs() -> None:

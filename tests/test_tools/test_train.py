@@ -176,18 +176,11 @@ def test_own_images_by_one_option(tmp_path: Path, splits: tuple[str, ...]) -> No
     assert cfg.model.head.num_classes == 3 and cfg.test_dataloader.dataset.data_root == str(root)
 
 
-def test_imagenet_config_on_a_small_folder(tmp_path: Path) -> None:
-    """An epoch of the ImageNet recipe (augmentation, mixup, average of weights), made small."""
-    root = image_folder(tmp_path / 'imagenet', 48, ('train', 'val'))
+def imagenet_options(root: Path) -> list[str]:
+    """The options that make an ImageNet config train and validate on the images in ``root``."""
     names = "('blue','green','red')"
     loaders = ('train', 'val', 'test')
-    run_tool(
-        'train',
-        ROOT / 'configs/vitaev2_vsa/vitaev2-s-vsa_8xb128_in1k.py',
-        '--work-dir',
-        tmp_path / 'work',
-        '--auto-scale-lr',
-        '--cfg-options',
+    return [
         f'data_root={root}',
         'model.head.num_classes=3',
         'data_preprocessor.num_classes=3',
@@ -201,10 +194,69 @@ def test_imagenet_config_on_a_small_folder(tmp_path: Path) -> None:
         'train_cfg.max_epochs=1',
         'default_hooks.checkpoint.interval=-1',
         'default_hooks.checkpoint.save_best=None',
+    ]
+
+
+def test_imagenet_config_on_a_small_folder(tmp_path: Path) -> None:
+    """An epoch of the ImageNet recipe (augmentation, mixup, average of weights), made small."""
+    root = image_folder(tmp_path / 'imagenet', 48, ('train', 'val'))
+    run_tool(
+        'train',
+        ROOT / 'configs/vitaev2_vsa/vitaev2-s-vsa_8xb128_in1k.py',
+        '--work-dir',
+        tmp_path / 'work',
+        '--auto-scale-lr',
+        '--cfg-options',
+        *imagenet_options(root),
     )
     log = next((tmp_path / 'work').glob('*/*.log')).read_text()
     assert 'Epoch(val) [1][1/1]' in log and 'loss' in log
     assert 'Scaling the original LR by' in log
+
+
+SMALL_ARCH = """
+model = dict(head=dict(in_channels=16), backbone=dict(out_indices=(1,), arch=dict(_delete_=True,
+    embed_dims=(8, 8), token_dims=(16, 16), depths=(1, 1), num_heads=(2, 2), rc_heads=(2, 2),
+    rc_attention=('vsa', 'vsa'), nc_attention=('vsa', 'vsa'), nc_groups=(1, 4), rc_groups=(1, 4),
+    window_size={window})))
+"""
+
+
+def test_pretraining_then_finetuning(tmp_path: Path) -> None:
+    """The ImageNet-22K recipes, made small: windows of 4 become windows of 5, rates decay."""
+    root = image_folder(tmp_path / 'imagenet', 48, ('train', 'val'))
+    folder = ROOT / 'configs/vitaev2_vsa'
+    pretraining, finetuning = tmp_path / 'pretraining.py', tmp_path / 'finetuning.py'
+    base = f'_base_ = [{str(folder / "vitaev2-b-vsa_32xb128_in21k.py")!r}]'
+    pretraining.write_text(base + SMALL_ARCH.format(window=4))
+    base = f'_base_ = [{str(folder / "vitaev2-b-vsa_in21k-pre_8xb64_in1k.py")!r}]'
+    finetuning.write_text(base + SMALL_ARCH.format(window=5))
+    first, second = tmp_path / 'first', tmp_path / 'second'
+    options = [
+        option
+        for option in imagenet_options(root)
+        if not option.startswith(('val_', 'test_', 'default_hooks'))
+    ]
+    run_tool('train', pretraining, '--work-dir', first, '--cfg-options', *options)
+    run_tool(
+        'train',
+        finetuning,
+        '--work-dir',
+        second,
+        '--cfg-options',
+        f'model.backbone.init_cfg.checkpoint={first}/epoch_1.pth',
+        *imagenet_options(root),
+        'optim_wrapper.optimizer.lr=0',
+        'default_hooks.checkpoint.interval=1',
+    )
+    log = next(second.glob('*/*.log')).read_text()
+    assert 'resized stages.0.blocks.0.attn.relative_position_bias_table: (49, 2) -> (81, 2)' in log
+    checkpoint = torch.load(second / 'epoch_1.pth', map_location='cpu', weights_only=False)
+    trained, start = checkpoint['state_dict'], weights(first / 'epoch_1.pth')
+    name = 'backbone.stages.1.blocks.0.mlp.fc1.weight'
+    torch.testing.assert_close(trained[name], start[name], rtol=0, atol=0)
+    scales = {group['lr_scale'] for group in checkpoint['optimizer']['param_groups']}
+    assert sorted(scales) == pytest.approx([0.9**4, 0.9**3, 0.9**2, 0.9, 1])
 
 
 @pytest.mark.parametrize('path', [DETECTION, SEGMENTATION], ids=['mmdet', 'mmseg'])

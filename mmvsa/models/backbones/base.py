@@ -1,5 +1,7 @@
 """What every backbone of mmvsa shares: input checks, freezing, checkpointing, weights."""
 
+import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +14,11 @@ from torch.utils.checkpoint import checkpoint
 from mmvsa.models.checkpoints import load_pretrained, resize_to_model
 from mmvsa.models.conversions import adapt_state_dict
 from mmvsa.models.layers import WindowTransform
+
+# Modules that count as one layer where learning rates decay layer by layer. Tokens and positions
+# go with the first, what belongs to none (norms of outputs, pyramids) with the head.
+_LAYER = re.compile(r'patch_embed|stages\.\d+\.(reduction|downsample)|(stages\.\d+\.)?blocks\.\d+')
+_FIRST = ('cls_token', 'pos_embed')
 
 
 class Backbone(BaseModule):
@@ -79,6 +86,34 @@ class Backbone(BaseModule):
             for module in self.modules():
                 if isinstance(module, WindowTransform):
                     module.init_regressor()
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Where a parameter stands between image and head, for layer-wise learning rates.
+
+        mmpretrain's ``LearningRateDecayOptimWrapperConstructor`` asks for it.
+
+        Args:
+            param_name: its name in the whole model.
+            prefix: of the backbone's names there.
+
+        Returns:
+            The layer (0: the first; every reduction and normal cell, block, patch embedding and
+            patch merging is one; the head is the last) and the number of layers, head included.
+        """
+        head = len(self._layers)
+        if not param_name.startswith(prefix):
+            return head, head + 1
+        name = param_name[len(prefix) :]
+        if name in _FIRST:
+            return 0, head + 1
+        layer = _LAYER.match(name)
+        return (self._layers[layer[0]] if layer else head), head + 1
+
+    @functools.cached_property
+    def _layers(self) -> dict[str, int]:
+        """Name -> number of every layer, in the order of the forward pass."""
+        names = [name for name, _ in self.named_modules() if _LAYER.fullmatch(name)]
+        return {name: number for number, name in enumerate(names)}
 
     def check_input(self, x: Tensor) -> None:
         """Raise ValueError unless ``x`` is a non-empty batch of images of the right channels."""

@@ -1,0 +1,6 @@
+_base_ = ['../vitaev2/vitaev2-b_in21k-pre_8xb64_in1k.py']
+
+checkpoint = 'work_dirs/vitaev2-48m-vsa_32xb128_in21k/epoch_90.pth'
+model = dict(
+    backbone=dict(arch='48m-vsa', init_cfg=dict(checkpoint=checkpoint)), head=dict(in_channels=768)
+)
