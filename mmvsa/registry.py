@@ -21,6 +21,8 @@ OPTIM_WRAPPERS = _child('optim_wrapper', _root.OPTIM_WRAPPERS, 'mmvsa.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'optimizer wrapper constructor', _root.OPTIM_WRAPPER_CONSTRUCTORS, 'mmvsa.engine'
 )
+RUNNERS = _child('runner', _root.RUNNERS, 'mmvsa.engine')
+STRATEGIES = _child('strategy', _root.STRATEGIES, 'mmvsa.engine')
 METRICS = _child('metric', _root.METRICS, 'mmvsa.evaluation')
 VISUALIZERS = _child('visualizer', _root.VISUALIZERS, 'mmvsa.visualization')
 WINDOW_TRANSFORMS = _root.Registry(

@@ -180,6 +180,21 @@ def test_readme_config_for_own_images(default_scope, tmp_path):
     assert config.model.backbone.init_cfg == dict(type='Pretrained', checkpoint='FILE')
 
 
+def test_training_example_of_real_labels(tmp_path):
+    from mmpretrain.registry import METRICS
+
+    labels = tmp_path / 'real.json'
+    labels.write_text('[' + ','.join(['[0]'] * 50_000) + ']')
+    text = find_block(ROOT / 'docs' / 'training.md', 'python', 'ReaLAccuracy')
+    path = tmp_path / 'real.py'
+    path.write_text(
+        text.replace('./configs', f'{ROOT}/configs').replace('data/imagenet/real.json', str(labels))
+    )
+    metrics = [METRICS.build(metric) for metric in Config.fromfile(path).test_evaluator]
+    assert [metric.prefix for metric in metrics] == ['accuracy', 'real']
+    assert all(metric.topk == (1, 5) for metric in metrics)
+
+
 def test_architecture_example_of_a_transform():
     page = ROOT / 'docs' / 'architecture.md'
     before = dict(WINDOW_TRANSFORMS.module_dict)

@@ -41,7 +41,16 @@ def build_runner(
         cfg.env_cfg.dist_cfg.backend = 'gloo'
     if launcher != 'none' and not has_gpu():
         init_without_gpu(cfg, launcher)
+    if launcher == 'none' and cfg.get('strategy'):
+        _drop_strategy(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def _drop_strategy(cfg: Config) -> None:
+    """One process has nothing to split: it trains, or tests a full checkpoint, without."""
+    print(f'{cfg.strategy.type} needs --launcher: this process runs without it')
+    cfg.pop('strategy')
+    cfg.pop('runner_type', None)
 
 
 def use_amp(cfg: Config, dtype: str | None = None) -> None:

@@ -133,6 +133,36 @@ optim_wrapper = dict(optimizer=dict(
     assert moved['backbone.stages.0.reduction.attn.proj.weight'] > 1e-3
 
 
+def test_repeated_augmentation_average_and_clipping(tmp_path: Path) -> None:
+    """The options of docs/training.md: a clipped SGD step moves the weights by lr * max_norm."""
+    options = """
+train_dataloader.update(batch_size=64)
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='SGD', lr=0.5, weight_decay=0.0))
+param_scheduler = [dict(type='ConstantLR', factor=1.0)]
+custom_hooks = [dict(type='EMAHook', momentum=0.25)]
+"""
+    config = tiny_config(tmp_path, epochs=2, extra=options)
+    work_dir = tmp_path / 'work'
+    run_tool(
+        'train',
+        config,
+        '--work-dir',
+        work_dir,
+        '--cfg-options',
+        'train_dataloader.sampler.type=RepeatAugSampler',
+        'optim_wrapper.clip_grad.max_norm=0.01',
+    )
+    checkpoint = torch.load(work_dir / 'epoch_2.pth', map_location='cpu', weights_only=False)
+    # The average comes first: 3/4 of the first step's weights and 1/4 of the second's.
+    averaged, latest = checkpoint['state_dict'], checkpoint['ema_state_dict']
+    names = [name for name, value in averaged.items() if value.is_floating_point()]
+    names = [name for name in names if 'running_' not in name]
+    gap = torch.cat([(latest[f'module.{n}'] - averaged[n]).flatten() for n in names]).norm()
+    assert float(gap) == pytest.approx(0.75 * 0.5 * 0.01, rel=0.02)
+    cfg = Config.fromfile(work_dir / 'tiny.py')
+    assert cfg.train_dataloader.sampler.type == 'RepeatAugSampler'
+
+
 def test_bfloat16(tmp_path: Path) -> None:
     config = tiny_config(tmp_path)
     run_tool('train', config, '--work-dir', tmp_path / 'work', '--amp', 'bfloat16')

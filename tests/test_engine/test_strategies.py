@@ -1,0 +1,77 @@
+"""Sharded training by two processes on the CPU: as one process trains, and resumable."""
+
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from cli import run_command, run_tool, tiny_config
+
+# Nothing is random. Decay and epsilon are large, so that faults in decay or clipping show and
+# gradients of rounding errors alone do not.
+SHARDED = """
+plain = [dict(type='Resize', scale=(32, 32)), dict(type='PackInputs')]
+train_dataloader.update(batch_size=8, sampler=dict(type='DefaultSampler', shuffle=False))
+train_dataloader['dataset'].update(pipeline=plain)
+val_dataloader['dataset'].update(indices=16)
+model['backbone'].update(norm_eval=True, drop_path_rate=0.0)
+model['init_cfg'] = dict(type='Kaiming', layer=['Conv2d', 'Linear'])
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='AdamW', lr=0.01, eps=1e-3, weight_decay=1.0),
+    clip_grad=dict(max_norm=0.1),
+)
+param_scheduler = [dict(type='ConstantLR', factor=1.0)]
+custom_hooks = []
+runner_type = 'mmvsa.FlexibleRunner'
+strategy = dict(type='mmvsa.FSDPStrategy', activation_checkpointing=True)
+"""
+
+
+def load(path: Path) -> dict:
+    return torch.load(path, map_location='cpu', weights_only=False)
+
+
+def train_sharded(config: Path, work_dir: Path, *options: str) -> str:
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    args = (config, 2, '--work-dir', work_dir, *options)
+    return run_command('bash', 'tools/dist_train.sh', *args, PORT=port)
+
+
+@pytest.mark.slow
+def test_trains_saves_and_resumes_as_one_process(tmp_path: Path) -> None:
+    """Two processes stop after an epoch, resume, and end where one process does without a stop.
+
+    Their checkpoint tests in one process, without sharding.
+    """
+    config = tiny_config(tmp_path, epochs=2, extra=SHARDED)
+    one, two = tmp_path / 'one', tmp_path / 'two'
+    run_tool('train', config, '--work-dir', one, '--cfg-options', 'train_dataloader.batch_size=16')
+    train_sharded(config, two, '--cfg-options', 'train_cfg.max_epochs=1')
+    assert 'resumed epoch: 1, iter: 4' in train_sharded(config, two, '--resume')
+    expected, found = load(one / 'epoch_2.pth'), load(two / 'epoch_2.pth')
+    start = load(one / 'epoch_1.pth')['state_dict']
+    assert found['meta']['epoch'] == 2
+    assert expected['state_dict'].keys() == found['state_dict'].keys()
+    for name, value in expected['state_dict'].items():
+        torch.testing.assert_close(found['state_dict'][name], value, rtol=0, atol=2e-5, msg=name)
+    moved = (expected['state_dict']['head.fc.weight'] - start['head.fc.weight']).abs().max()
+    assert moved > 1e-3  # a step is far larger than the tolerance
+    assert_same_optimizer(expected['optimizer'], found['optimizer'])
+    run_tool('test', config, two / 'epoch_2.pth', '--work-dir', one)
+
+
+def assert_same_optimizer(whole: dict, sharded: dict) -> None:
+    """Groups in the same order, one parameter each; a sharded run knows them by name."""
+    for number, (left, right) in enumerate(
+        zip(whole['param_groups'], sharded['param_groups'], strict=True)
+    ):
+        assert (left['lr'], left['weight_decay']) == (right['lr'], right['weight_decay'])
+        (name,) = right['params']
+        for kind in ('step', 'exp_avg', 'exp_avg_sq'):
+            value = whole['state'][number][kind]
+            scale = max(float(value.abs().max()), 1e-12)
+            torch.testing.assert_close(
+                sharded['state'][name][kind] / scale, value / scale, rtol=0, atol=0.02, msg=name
+            )
