@@ -83,9 +83,11 @@ def samples_for(cfg: Config, root: Path) -> list[dict]:
 
 
 def make_small(cfg: Config) -> None:
-    """Fewer proposals, unpadded images; the backbone stays as it is."""
+    """Fewer proposals, unpadded images, classes for the scenes; the backbone stays as it is."""
     if cfg.default_scope == 'mmseg':
         cfg.model.data_preprocessor.update(size=None, size_divisor=32)
+        for head in (cfg.model.decode_head, cfg.model.auxiliary_head):
+            head.num_classes = max(head.num_classes, 11)
     if 'roi_head' in cfg.model:
         cfg.model.train_cfg.rpn_proposal.max_per_img = 16
         stages = cfg.model.train_cfg.rcnn
