@@ -1,10 +1,9 @@
 """tools/analysis_tools/get_flops.py, run in this process."""
 
-import importlib.util
 from types import ModuleType
 
 import pytest
-from cli import ROOT
+from cli import ROOT, load_tool
 
 DETECTOR = 'configs/quickstart/mask-rcnn_vitaev2-vsa-nano_digit-scenes.py'
 SEGMENTOR = 'configs/quickstart/upernet_vitaev2-vsa-nano_digit-scenes.py'
@@ -12,12 +11,7 @@ SEGMENTOR = 'configs/quickstart/upernet_vitaev2-vsa-nano_digit-scenes.py'
 
 @pytest.fixture(scope='module')
 def tool() -> ModuleType:
-    path = ROOT / 'tools/analysis_tools/get_flops.py'
-    spec = importlib.util.spec_from_file_location('get_flops', path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('analysis_tools/get_flops')
 
 
 def rows(output: str) -> dict[str, tuple[float, float]]:
