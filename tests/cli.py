@@ -1,11 +1,13 @@
 """Running the command-line tools, and a config that trains in seconds."""
 
+import importlib.util
 import os
 import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from unittest import mock
 
 from mmengine.logging import MessageHub, MMLogger
@@ -70,3 +72,12 @@ def run_command(*args: object, **env: str) -> str:
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     return output
+
+
+def load_tool(name: str) -> ModuleType:
+    """The module of ``tools/<name>.py``, to call its ``main`` in this process."""
+    spec = importlib.util.spec_from_file_location(Path(name).name, ROOT / f'tools/{name}.py')
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -50,17 +50,20 @@ def input_channels(cfg: Config) -> dict[str, int | list[int]]:
     return {part: channels if isinstance(channels, int) else list(channels)}
 
 
-ImageNet = [path for path in CONFIGS if 'in1k' in path.name and 'in21k' not in path.name]
 ImageNet22K = [path for path in CONFIGS if path.stem.endswith('in21k')]
 FINETUNING = [path for path in CONFIGS if 'in21k-pre' in path.name]
 
 
-@pytest.mark.parametrize('path', ImageNet, ids=identifier)
+def recipes(*families: str) -> list[Path]:
+    """The configs of these folders that train on ImageNet-1K from the start, or on scenes."""
+    chosen = [path for path in CONFIGS if path.parent.name in families]
+    return [path for path in chosen if 'in21k' not in path.name]
+
+
+@pytest.mark.parametrize('path', recipes('vitaev2', 'vitaev2_vsa'), ids=identifier)
 def test_imagenet_recipe(path: Path) -> None:
     """What the authors' command lines say, written down once more."""
     cfg = load_config(path)
-    if 'vitaev2' not in path.name:
-        pytest.skip('another family')
     b, m48 = ('vitaev2-b' in path.name, '48m' in path.name)
     assert cfg.model.backbone.drop_path_rate == (0.4 if b else 0.25 if m48 else 0.1)
     optimizer = cfg.optim_wrapper.optimizer
@@ -73,10 +76,105 @@ def test_imagenet_recipe(path: Path) -> None:
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         resize, crop = loader.dataset.pipeline[1:3]
         assert (resize.scale, crop.crop_size) == (int(size / 0.9), size)
-    assert [(x.type, x.alpha) for x in cfg.model.train_cfg.augments] == [
-        ('Mixup', 0.8),
-        ('CutMix', 1.0),
-    ]
+    check_mixing(cfg)
+
+
+def check_mixing(cfg: Config) -> None:
+    mixing = [(augment.type, augment.alpha) for augment in cfg.model.train_cfg.augments]
+    assert mixing == [('Mixup', 0.8), ('CutMix', 1.0)]
+    assert cfg.model.head.loss.label_smooth_val == 0.1
+
+
+@pytest.mark.parametrize(
+    ('name', 'drop_path', 'push'),
+    [
+        ('swin_vsa/swin-t-vsa', 0.2, None),
+        ('swin_vsa/swin-s-vsa', 0.3, None),
+        ('swin_vsa/swin-b-vsa', 0.5, None),
+        ('qformer/qformer-t', 0.2, 0.1),
+        ('qformer/qformer-s', 0.3, 0.1),
+        ('qformer/qformer-b', 0.55, 0.5),
+    ],
+)
+def test_qformer_recipe(name: str, drop_path: float, push: float | None) -> None:
+    """What the authors' config files and logs say, written down once more."""
+    cfg = load_config(ROOT / f'configs/{name}_8xb128_in1k.py')
+    backbone, optimizer = cfg.model.backbone, cfg.optim_wrapper.optimizer
+    assert backbone.drop_path_rate == drop_path and 'rpe' not in backbone
+    assert backbone.get('window_transform', {}).get('coords_lambda') == push
+    assert (optimizer.lr, optimizer.weight_decay) == (1e-3, 0.05)
+    assert cfg.optim_wrapper.clip_grad == dict(max_norm=5.0)
+    assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size == 1024
+    assert cfg.train_cfg.max_epochs == 300 and cfg.param_scheduler[0].end == 20
+    assert cfg.custom_hooks[0].momentum == pytest.approx(1 - 0.9999200016)
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        resize, crop = loader.dataset.pipeline[1:3]
+        assert (resize.scale, crop.crop_size) == (256, 224)
+    check_mixing(cfg)
+
+
+@pytest.mark.parametrize('path', recipes('vitae'), ids=identifier)
+def test_vitae_recipe(path: Path) -> None:
+    """Tiny's is the authors' command, from Small on their program's defaults count."""
+    cfg = load_config(path)
+    small = '4xb128' in path.name
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.weight_decay) == (1e-3, 0.03 if small else 0.05)
+    images = 512 if small else 1024
+    assert cfg.train_dataloader.batch_size * (4 if small else 8) == images
+    assert cfg.auto_scale_lr.base_batch_size == images
+    (average,) = cfg.custom_hooks
+    assert average.momentum == pytest.approx(1 - 0.99996 ** (images / 512))
+    assert cfg.model.backbone.drop_path_rate == 0.1 and cfg.train_cfg.max_epochs == 310
+    check_mixing(cfg)
+
+
+@pytest.mark.parametrize('path', recipes('rvsa'), ids=identifier)
+def test_scene_recipe(path: Path) -> None:
+    """What the authors' README and program say, written down once more."""
+    cfg = load_config(path)
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.weight_decay) == (2.5e-4, 0.05)
+    assert cfg.optim_wrapper.paramwise_cfg.layer_decay_rate == 0.75
+    assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 64
+    assert cfg.train_cfg.max_epochs == 200 and cfg.param_scheduler[0].end == 5
+    assert cfg.model.backbone.get('separate_windows', False) == ('kvdiff' in path.name)
+    classes = {'ucm': 21, 'aid': 30, 'nwpu': 45}[path.stem.rsplit('_', 1)[1].split('-')[0]]
+    assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes == classes
+    train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
+    assert 'RandomErasing' in {step.type for step in train.pipeline}
+    assert train.ann_file.replace('train', 'valid') == val.ann_file
+    check_mixing(cfg)
+
+
+# One config for each classifier that differs in more than its width.
+@pytest.mark.parametrize(
+    'name',
+    [
+        'swin_vsa/swin-t-vsa_8xb128_in1k',
+        'qformer/qformer-t_8xb128_in1k',
+        'vitae/vitae-tiny_4xb128_in1k',
+        'vitae/vitae-base_8xb128_in1k',
+        'rvsa/rvsa-vit-b_1xb64-200e_nwpu-28',
+        'rvsa/rvsa-vitae-b-kvdiff_1xb64-200e_ucm-55',
+    ],
+)
+def test_classifier_takes_a_loss(name: str) -> None:
+    from mmpretrain.structures import DataSample
+
+    cfg = load_config(ROOT / f'configs/{name}.py')
+    init_default_scope('mmpretrain')
+    torch.manual_seed(0)
+    model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor}).train()
+    samples = [DataSample().set_gt_label(label) for label in (0, 3)]
+    images = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+    data = model.data_preprocessor(dict(inputs=images, data_samples=samples), training=True)
+    loss, _ = model.parse_losses(model(**data, mode='loss'))
+    loss.backward()
+    assert loss.isfinite()
+    unused = [n for n, p in model.backbone.named_parameters() if p.grad is None]
+    assert not unused
+    assert any(p.grad.abs().sum() > 0 for p in model.backbone.parameters())
 
 
 @pytest.mark.parametrize('path', ImageNet22K, ids=identifier)

@@ -12,6 +12,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from mmvsa import list_models
+from mmvsa.analysis.model_zoo import IMAGENET, PRETRAINED, accuracy, read_entries, sections
 from mmvsa.models import WindowedAttention
 from mmvsa.models.zoo import model_config
 from mmvsa.registry import MODELS, WINDOW_TRANSFORMS
@@ -105,6 +106,19 @@ def test_readme_table_counts_parameters_right():
             counted = count(MODELS.build(config['backbone']))
         head = config['head']['in_channels'] * 1000 + 1000
         assert (whole, backbone) == (f'{(counted + head) / 1e6:.2f}', f'{counted / 1e6:.2f}'), name
+
+
+def test_readme_table_states_the_accuracies_of_the_metafiles():
+    rows = re.findall(r'^\| `(\S+)` \|(?: [^|]+ \|){3} ([^|]+) \|$', README.read_text(), re.M)
+    _, _, imagenet = sections(read_entries(ROOT))[0]
+    entries = {entry.model: entry for entry in imagenet}
+    assert {name for name, _ in rows} == set(list_models())
+    for name, stated in rows:
+        figures = []
+        if name in entries:
+            plain, pretrained = (accuracy(entries[name], d) for d in (IMAGENET, PRETRAINED))
+            figures = [plain, f'{pretrained} (22K)'] if pretrained != '-' else [plain]
+        assert stated == ('; '.join(f for f in figures if f != '-') or '-'), name
 
 
 def count(model):

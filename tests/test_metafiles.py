@@ -3,10 +3,13 @@
 import pytest
 import torch
 import yaml
-from cli import ROOT
+from cli import ROOT, load_tool
 from hosts import require_host_of
 from mmengine.registry import MODELS, init_default_scope
 
+from mmvsa import list_models
+from mmvsa.analysis.model_zoo import accuracy, is_classifier, read_entries, sections
+from mmvsa.analysis.multiply_adds import count_parts
 from mmvsa.apis import load_config
 
 INDEX = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
@@ -16,7 +19,7 @@ MODELS_LISTED = [
 
 
 def test_every_metafile_is_imported() -> None:
-    metafiles = {str(path.relative_to(ROOT)) for path in ROOT.glob('configs/*/metafile.yml')}
+    metafiles = {str(path.relative_to(ROOT)) for path in ROOT.glob('configs/*/metafile*.yml')}
     assert metafiles == set(INDEX)
     folders = {path.parent for path in ROOT.glob('configs/*/*.py')} - {ROOT / 'configs/_base_'}
     for folder in folders:
@@ -37,7 +40,7 @@ def test_every_config_is_listed_once() -> None:
 
 
 @pytest.mark.parametrize('model', MODELS_LISTED, ids=lambda model: model['Name'])
-def test_parameters(model: dict) -> None:
+def test_parameters_and_multiply_adds(model: dict) -> None:
     assert model['Config'].endswith(f'/{model["Name"]}.py')
     require_host_of(ROOT / model['Config'])
     cfg = load_config(ROOT / model['Config'])
@@ -46,6 +49,9 @@ def test_parameters(model: dict) -> None:
         built = MODELS.build(cfg.model)
     count = sum(parameter.numel() for parameter in built.parameters())
     assert count == model['Metadata']['Parameters']
+    if 'FLOPs' in model['Metadata']:
+        size = 384 if model['Name'].endswith('384px') else 224
+        assert count_parts(built, (size, size))[-1].multiply_adds == model['Metadata']['FLOPs']
 
 
 @pytest.mark.parametrize('metafile', INDEX)
@@ -63,6 +69,38 @@ def test_accuracies_say_whose_they_are() -> None:
         for result in model.get('Results') or []:
             if result['Dataset'].startswith(('ImageNet', 'DOTA', 'AP-10K')):
                 assert all('(authors)' in name for name in result['Metrics']), model['Name']
+
+
+def test_every_model_is_in_one_table_of_the_zoo() -> None:
+    entries = read_entries(ROOT)
+    shown = [entry for _, _, rows in sections(entries) for entry in rows]
+    assert sorted(entry.name for entry in shown) == sorted(m['Name'] for m in MODELS_LISTED)
+    classifiers = [entry for entry in entries if 'FLOPs' in entry.metadata]
+    assert {entry.model for entry in classifiers} == set(list_models())
+    for entry in entries:
+        if not entry.measured_here and 'quickstart' not in entry.config:
+            assert entry.metadata['Source'].startswith('https://github.com/ViTAE-Transformer/')
+            assert isinstance(entry.metadata['Public Weights'], bool)
+
+
+def test_zoo_is_up_to_date() -> None:
+    assert load_tool('analysis_tools/model_zoo').main(['--check']) == 0
+
+
+def test_accuracy_of_the_zoo_by_hand() -> None:
+    by_name = {entry.name: entry for entry in read_entries(ROOT)}
+    assert accuracy(by_name['vitaev2-s-vsa_8xb128_in1k'], 'ImageNet-1k') == '82.7 / 96.3'
+    assert accuracy(by_name['vitae-base_8xb128_in1k'], 'ImageNet-1k') == '83.8'
+    assert accuracy(by_name['swin-b-vsa_8xb128_in1k'], 'ImageNet-1k') == '-'
+
+
+def test_mmpretrain_lists_the_classifiers_of_the_zoo() -> None:
+    import mmpretrain
+
+    zoo = {entry.name for entry in read_entries(ROOT) if is_classifier(entry)}
+    assert set(mmpretrain.list_models('*vsa*')) == {name for name in zoo if 'vsa' in name}
+    families = {entry.model for entry in read_entries(ROOT) if entry.name in zoo}
+    assert set(list_models('*vsa*')) == {n for n in families if 'vsa' in n} - {'vitaev2-vsa-nano'}
 
 
 def test_mmpretrain_finds_the_models() -> None:

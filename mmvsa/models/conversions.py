@@ -52,7 +52,7 @@ RVSA (files of Remote-Sensing-RVSA), and plain ViTs (MAE, timm) to start from:
 ``*.sampling_offsets_k``, ``_v`` ...     ``*.transform.regressor``  (joined; heads of k first)
 ``blocks.0.attn.rel_pos_h``              ``blocks.0.attn.position.rel_pos_h``
 ``*.attn.q_bias``, ``*.attn.v_bias``     ``*.attn.qkv.bias``  (that of k is 0)
-``blocks.0.PCM.*``                       ``blocks.0.pcm.*``
+``blocks.0.PCM.*``                       ``blocks.0.pcm.*``  (1x1 kernels become 3x3)
 ``fpn1.{0,3}``, ``fpn1.1.ln``, ``fpn2``  ``pyramid.up4.{0,3}``, ``pyramid.up4.1``, ``pyramid.up2``
 =======================================  ==============================================
 """
@@ -63,6 +63,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 StateDict = dict[str, Tensor]
@@ -191,7 +192,8 @@ def is_vit(state_dict: Mapping[str, Any]) -> bool:
 def convert_vit(state_dict: Mapping[str, Tensor]) -> StateDict:
     """The authors' RVSA, or a plain ViT, with the names and shapes used here.
 
-    What only pretraining needs (the class token, MAE's decoder) is left out.
+    What only pretraining needs (the class token, MAE's decoder) is left out. MAE's ViTAE has 1x1
+    kernels in its convolution branch.
     """
     converted: StateDict = {}
     for key, value in state_dict.items():
@@ -201,6 +203,8 @@ def convert_vit(state_dict: Mapping[str, Tensor]) -> StateDict:
             key, value = _join_vit(state_dict, key)
         elif key == 'pos_embed':
             value = _without_class_token(value)
+        elif '.PCM.' in key and value.shape[2:] == (1, 1):
+            value = F.pad(value, (1, 1, 1, 1))  # the same convolution with a 3x3 kernel
         converted[_rename_vit(key)] = value
     return converted
 

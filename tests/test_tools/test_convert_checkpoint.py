@@ -11,6 +11,8 @@ from reference import state_dict
 
 from mmvsa import get_model
 from mmvsa.models import ViTAEv2, load_pretrained
+from mmvsa.models.zoo import BACKBONES
+from mmvsa.registry import MODELS
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'model_converters' / 'convert_checkpoint.py'
 REFERENCE = 'ViTAEv2_VSA_S'
@@ -105,6 +107,33 @@ def test_swin_vsa(tool, tmp_path, capsys):
         get_model('swin-t-vsa', pretrained=tmp_path / 'again.pth').state_dict(),
         get_model('swin-t-vsa', pretrained=tmp_path / 'swin.pth').state_dict(),
     )
+
+
+@pytest.mark.parametrize(
+    ('name', 'reference', 'kind'),
+    [
+        ('vitae-6m', 'ViTAE_basic_6M', 'vitae'),
+        ('qformer-t', 'QFormer_T', 'swin'),
+        ('rvsa-vit-b', 'RVSA_ViT_B', 'vit'),
+    ],
+)
+def test_every_door_gives_the_same_backbone(tool, tmp_path, capsys, name, reference, kind):
+    """``pretrained=``, ``init_cfg``, and the converted file; of a classifier and a detector."""
+    authors = state_dict(reference)
+    path, detector, ours = (tmp_path / f'{x}.pth' for x in ('authors', 'detector', 'ours'))
+    torch.save({'model': authors}, path)
+    torch.save({'state_dict': {f'backbone.{k}': v for k, v in authors.items()}}, detector)
+    assert run(tool, path, ours) == 0
+    assert f'{kind}, key names of other code' in capsys.readouterr().out
+    expected = get_model(name, pretrained=path).backbone
+    assert_equal_states(
+        get_model(name, pretrained=ours).backbone.state_dict(), expected.state_dict()
+    )
+    backbone = MODELS.build(
+        {**BACKBONES[name], 'init_cfg': dict(type='Pretrained', checkpoint=str(detector))}
+    )
+    backbone.init_weights()
+    assert_equal_states(backbone.state_dict(), expected.state_dict())
 
 
 def test_a_detectors_backbone(tool, authors, tmp_path, capsys):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .linear import linear
+from .precision import without_autocast
 
 
 class PerformerAttention(nn.Module):
@@ -39,7 +40,7 @@ class PerformerAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, out_dims)."""
         # The exponentials need float32, under autocast too.
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device):
             dtype = torch.promote_types(self.kqv.weight.dtype, torch.float32)
             kqv = nn.functional.linear(
                 x.flatten(1, 2).to(dtype), self.kqv.weight.to(dtype), self.kqv.bias.to(dtype)

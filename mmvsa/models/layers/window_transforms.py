@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from mmvsa.registry import WINDOW_TRANSFORMS
 
+from .precision import without_autocast
 from .windows import WindowGeometry
 
 OFFSET_UNITS = ('axis', 'swapped', 'padded')
@@ -91,7 +92,7 @@ class WindowTransform(nn.Module):
         """(B, H, W, C) -> theta, (B, nH, nW, heads, num_params), in float32 or better."""
         dtype = torch.promote_types(x.dtype, torch.float32)
         # Under autocast too: coordinates in half precision are off by pixels.
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device):
             pooled = _window_mean(x.to(dtype), geometry)
             hidden = F.leaky_relu(pooled)
             weight, bias = self.regressor.weight, self.regressor.bias

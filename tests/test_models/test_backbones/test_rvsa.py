@@ -245,6 +245,24 @@ def test_a_pretrained_vit_with_class_token_and_decoder():
     assert converted['pos_embed'][0, :, 0].tolist() == list(range(1, 17))
 
 
+def test_kernels_of_pretraining_keep_their_meaning():
+    """MAE's ViTAE has 1x1 kernels where the model has 3x3 ones."""
+    kernel = torch.randn(16, 4, 1, 1)
+    plain = {
+        'patch_embed.proj.weight': torch.ones(16, 3, 4, 4),
+        'blocks.0.attn.qkv.weight': torch.ones(48, 16),
+        'blocks.0.PCM.0.weight': kernel,
+        'blocks.0.PCM.1.weight': torch.ones(16),
+    }
+    converted = convert_vit(plain)
+    assert converted['blocks.0.pcm.1.weight'].shape == (16,)
+    x = torch.randn(1, 16, 5, 6)
+    torch.testing.assert_close(
+        F.conv2d(x, converted['blocks.0.pcm.0.weight'], padding=1, groups=4),
+        F.conv2d(x, kernel, groups=4),
+    )
+
+
 def test_positions_of_another_image_are_resized():
     small, large = nano(img_size=64), nano(img_size=96)
     report = load_pretrained(large, small.state_dict())

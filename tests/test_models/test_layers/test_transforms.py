@@ -60,6 +60,24 @@ def test_each_member_contains_the_one_before(size):
     assert (turned - vsa).abs().max() > 0.1
 
 
+@pytest.mark.parametrize('size', [(8, 8), (9, 14)])
+@pytest.mark.parametrize('wider', MEMBERS[1:])
+def test_vsa_is_a_wider_member_that_predicts_nothing_more(wider, size):
+    """Outputs agree where angle, shear and projection are predicted to be zero."""
+    vsa = build(dict(type='VariedSizeWindow', offset_unit='padded'), regressor_std=0.4)
+    other = build(dict(type=wider, offset_unit='padded'))
+    state = {k: v.clone() for k, v in vsa.state_dict().items()}
+    for key in ('transform.regressor.weight', 'transform.regressor.bias'):
+        by_head = state[key].unflatten(0, (3, 4))
+        more = by_head.new_zeros(3, other.transform.num_params - 4, *by_head.shape[2:])
+        state[key] = torch.cat((by_head, more), 1).flatten(0, 1)
+    other.load_state_dict(state)
+    x = torch.randn(2, *size, 12, dtype=torch.float64)
+    torch.testing.assert_close(other(x), vsa(x), rtol=0, atol=1e-12)
+    other.transform.regressor.bias.data[4] = 0.5
+    assert (other(x) - vsa(x)).abs().max() > 1e-4
+
+
 def test_quadrangle_by_the_matrix_of_the_paper():
     geometry = WindowGeometry.of((8, 12), 4)
     numbers = [0.3, -0.2, 0.5, -0.4, 0.2, -0.1, 0.3, 0.6, 0.7]
@@ -85,6 +103,21 @@ def test_a_quarter_turn_of_the_window_by_hand():
     torch.testing.assert_close(out, expected)
 
 
+def turn_position_table(state):
+    table = state['relative_position_bias_table'].unflatten(0, (7, 7))
+    state['relative_position_bias_table'] = table.rot90().flatten(0, 1)
+
+
+def test_a_quarter_turn_of_plain_windows():
+    attention, turned = build('FixedWindow'), build('FixedWindow')
+    state = {k: v.clone() for k, v in attention.state_dict().items()}
+    turn_position_table(state)
+    turned.load_state_dict(state)
+    x = torch.randn(2, 8, 12, 12, dtype=torch.float64)
+    out = turned(x.rot90(1, (1, 2))).rot90(-1, (1, 2))
+    torch.testing.assert_close(out, attention(x))
+
+
 @pytest.mark.parametrize('member', MEMBERS)
 def test_a_quarter_turn_of_the_input_turns_the_output(member):
     attention = build(member, regressor_std=0.4)
@@ -95,8 +128,7 @@ def test_a_quarter_turn_of_the_input_turns_the_output(member):
         by_head = state[f'transform.regressor.{key}'].unflatten(0, (-1, len(rows)))[:, rows]
         sign = torch.tensor(signs).view(-1, *[1] * (by_head.dim() - 2))
         state[f'transform.regressor.{key}'] = (by_head * sign).flatten(0, 1)
-    table = state['relative_position_bias_table'].unflatten(0, (7, 7))
-    state['relative_position_bias_table'] = table.rot90().flatten(0, 1)
+    turn_position_table(state)
     turned.load_state_dict(state)
     x = torch.randn(2, 12, 12, 12, dtype=torch.float64)
     out = turned(x.rot90(1, (1, 2))).rot90(-1, (1, 2))

@@ -1,0 +1,16 @@
+_base_ = [
+    '../_base_/models/mask-rcnn_swin-vsa_fpn.py',
+    '../_base_/datasets/coco_instance_ms-crop.py',
+    '../_base_/schedules/det_adamw_3x.py',
+    '../_base_/det_runtime.py',
+]
+
+model = dict(
+    backbone=dict(
+        arch='t',
+        drop_path_rate=0.2,
+        init_cfg=dict(
+            type='Pretrained', checkpoint='checkpoints/swin-t-vsa.pth', prefix='backbone.'
+        ),
+    ),
+)

@@ -1,0 +1,5 @@
+_base_ = ['./upernet_swin-t-vsa_8xb2-160k_ade20k-512x512.py']
+
+model = dict(
+    backbone=dict(type='mmvsa.QFormer', init_cfg=dict(checkpoint='checkpoints/qformer-t.pth'))
+)

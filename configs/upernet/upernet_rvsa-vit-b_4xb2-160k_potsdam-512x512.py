@@ -1,0 +1,13 @@
+_base_ = __import__('mmvsa') and [
+    '../_base_/models/upernet_rvsa.py',
+    '../_base_/datasets/potsdam_5-classes.py',
+    '../_base_/schedules/seg_adamw-layerdecay_160k.py',
+    '../_base_/seg_runtime.py',
+]
+
+model = dict(
+    data_preprocessor=dict(size=(512, 512)),
+    decode_head=dict(num_classes=5),
+    auxiliary_head=dict(num_classes=5),
+    test_cfg=dict(mode='slide', stride=(384, 384), crop_size=(512, 512)),
+)

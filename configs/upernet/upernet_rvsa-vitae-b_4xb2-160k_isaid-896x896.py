@@ -1,0 +1,7 @@
+_base_ = ['./upernet_rvsa-vit-b_4xb2-160k_isaid-896x896.py']
+
+model = dict(
+    backbone=dict(
+        arch='vitae-b', init_cfg=dict(checkpoint='checkpoints/mae-vitae-b_millionaid.pth')
+    )
+)

@@ -1,0 +1,18 @@
+_base_ = __import__('mmvsa') and [
+    '../_base_/models/upernet_swin-vsa.py',
+    'mmseg::_base_/datasets/ade20k.py',
+    '../_base_/schedules/seg_adamw_160k.py',
+    '../_base_/seg_runtime.py',
+]
+
+model = dict(
+    data_preprocessor=dict(size=(512, 512)),
+    backbone=dict(
+        init_cfg=dict(
+            type='Pretrained', checkpoint='checkpoints/swin-t-vsa.pth', prefix='backbone.'
+        )
+    ),
+    decode_head=dict(num_classes=150),
+    auxiliary_head=dict(num_classes=150),
+)
+train_dataloader = dict(batch_size=2)

@@ -1,0 +1,3 @@
+_base_ = ['./vitae-base_8xb128_in1k.py']
+
+model = dict(backbone=dict(arch='huge'), head=dict(in_channels=1280))
