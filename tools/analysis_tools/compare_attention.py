@@ -2,10 +2,10 @@
 """Compare window attention and VSA on DigitScenes: detection and segmentation, by object size.
 
 Every run is the quickstart of its task with the attention of the backbone exchanged, the same
-schedule and the same seed on both sides; each starts from a classifier of its own attention,
-trained on the crops of the training scenes. Finished runs are kept in --work-dir and not
+schedule and the same seed on both sides; each starts from the classifier of its attention (one for
+all seeds), trained on the crops of the training scenes. Finished runs are kept in --work-dir and not
 repeated, so that the command goes on where it was stopped, and several may work side by side on
-different --seeds. It ends with a table and a plot of all runs found:
+different --seeds when the classifiers are there. It ends with a table and a plot of all runs found:
 
     python tools/analysis_tools/compare_attention.py --seeds 0 1 2 --out docs/results
 """
@@ -89,8 +89,8 @@ def run(task: str, attention: str, seed: int, args: argparse.Namespace) -> None:
     start = train(
         CLASSIFIER,
         attention,
-        seed,
-        args.work_dir / f'classifier_{attention}_seed{seed}',
+        0,
+        args.work_dir / f'classifier_{attention}',
         {**data, **args.classifier_options},
     )
     options = {**data, **args.cfg_options, 'model.backbone.init_cfg.checkpoint': str(start)}
