@@ -2,7 +2,7 @@
 
 A contender is written ``[SOURCE:]NAME[@OPTION,...]``, e.g. ``vitaev2-s-vsa@bfloat16,compile`` or
 ``timm:swin_tiny_patch4_window7_224``. Options: a dtype, ``channels_last``, ``compile``,
-``backend=NAME``.
+``with_cp`` (ours), ``backend=NAME`` (ours).
 """
 
 import importlib
@@ -19,9 +19,10 @@ from mmvsa.ops.backends import check_backend_name
 
 from .official import build_official, move_to
 
+ImageSize = int | tuple[int, int]  # (height, width)
 SOURCES = ('mmvsa', 'timm', 'mmpretrain', 'official')
 DTYPES = {'float32': None, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
-FLAGS = ('channels_last', 'compile')
+FLAGS = ('channels_last', 'compile', 'with_cp')
 TASKS = ('forward', 'backward', 'train')
 
 _ALIASES = {'fp32': 'float32', 'bf16': 'bfloat16', 'fp16': 'float16'}
@@ -43,6 +44,7 @@ class Contender:
         dtype: a key of :data:`DTYPES`; other than float32 means autocast.
         channels_last: put model and images into channels_last memory.
         compile: ``torch.compile`` it.
+        with_cp: activation checkpointing of whole cells (ours).
         backend: sampling backend of ours; the models' own choice if None.
         root: checkout of the authors' repository, for ``official``.
     """
@@ -52,6 +54,7 @@ class Contender:
     dtype: str = 'float32'
     channels_last: bool = False
     compile: bool = False
+    with_cp: bool = False
     backend: str | None = None
     root: str | None = None
 
@@ -89,17 +92,16 @@ def _with_option(contender: Contender, option: str) -> Contender:
     option = _ALIASES.get(option, option)
     if option in DTYPES:
         return replace(contender, dtype=option)
-    if option == 'channels_last':
-        return replace(contender, channels_last=True)
-    if option == 'compile':
-        return replace(contender, compile=True)
+    if option in FLAGS:
+        flag: dict[str, Any] = {option: True}
+        return replace(contender, **flag)
     if option.startswith('backend='):
         return replace(contender, backend=check_backend_name(option.removeprefix('backend=')))
     known = [*DTYPES, *_ALIASES, *FLAGS, 'backend=NAME']
     raise ValueError(f'unknown option {option!r}; choose of {known}')
 
 
-def build_model(contender: Contender, size: int, device: torch.device) -> nn.Module:
+def build_model(contender: Contender, size: ImageSize, device: torch.device) -> nn.Module:
     """The classifier, ``model(images) -> logits`` of 1000 classes, with random weights."""
     model = _BUILDERS[contender.source](contender, size)
     for module in model.modules():
@@ -114,13 +116,13 @@ def build_model(contender: Contender, size: int, device: torch.device) -> nn.Mod
     return torch.compile(model) if contender.compile else model  # type: ignore[return-value]
 
 
-def _build_mmvsa(contender: Contender, size: int) -> nn.Module:
+def _build_mmvsa(contender: Contender, size: ImageSize) -> nn.Module:
     from mmvsa.models.zoo import get_model
 
-    return get_model(contender.name)
+    return get_model(contender.name, backbone=dict(with_cp=contender.with_cp))
 
 
-def _build_timm(contender: Contender, size: int) -> nn.Module:
+def _build_timm(contender: Contender, size: ImageSize) -> nn.Module:
     import timm
 
     try:
@@ -129,18 +131,20 @@ def _build_timm(contender: Contender, size: int) -> nn.Module:
         return timm.create_model(contender.name)
 
 
-def _build_mmpretrain(contender: Contender, size: int) -> nn.Module:
+def _build_mmpretrain(contender: Contender, size: ImageSize) -> nn.Module:
     import mmpretrain
 
     return mmpretrain.get_model(contender.name, pretrained=False)
 
 
-def _build_official(contender: Contender, size: int) -> nn.Module:
+def _build_official(contender: Contender, size: ImageSize) -> nn.Module:
     assert contender.root is not None
+    if not isinstance(size, int):
+        raise ValueError(f"the authors' classifiers take squares, not images of {size}")
     return build_official(contender.root, contender.name, size)
 
 
-_BUILDERS: dict[str, Callable[[Contender, int], nn.Module]] = {
+_BUILDERS: dict[str, Callable[[Contender, ImageSize], nn.Module]] = {
     'mmvsa': _build_mmvsa,
     'timm': _build_timm,
     'mmpretrain': _build_mmpretrain,
@@ -156,14 +160,14 @@ class Workload:
         task: ``forward`` (evaluation mode, no gradients), ``backward`` (training mode, forward
             and backward of the loss) or ``train`` (that, and a step of AdamW).
         batch: images.
-        size: their height and width.
+        size: their height and width, one number for a square.
         device: name of the device.
     """
 
     contender: Contender
     task: str
     batch: int
-    size: int
+    size: ImageSize
     device: str = 'cpu'
 
     def build(self) -> Callable[[], object]:
@@ -175,7 +179,8 @@ class Workload:
     def bind(self, model: nn.Module) -> Callable[[], object]:
         """What to call for one step of a model that is built already."""
         device = torch.device(self.device)
-        images = torch.randn(self.batch, 3, self.size, self.size, device=device)
+        height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
+        images = torch.randn(self.batch, 3, height, width, device=device)
         if self.contender.channels_last:
             images = images.to(memory_format=torch.channels_last)
         context = _Autocast(device, DTYPES[self.contender.dtype])

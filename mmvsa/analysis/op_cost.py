@@ -1,16 +1,21 @@
 """What a computation costs: operations, floating-point work, bytes, and its roofline time."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
+from unittest import mock
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+
+from mmvsa.ops import backends
 
 aten = torch.ops.aten
 
@@ -122,10 +127,39 @@ class OpCost(TorchDispatchMode):
             self.seconds += max(flops / self.peak_flops, size / self.peak_bytes)
 
 
+def count_operations(module: nn.Module, *shape: int, backend: str | None = None) -> OpCost:
+    """Operations of a module's forward pass on a CPU in float32, without running it.
+
+    Nothing is computed, so any backend's operations can be counted, one for a GPU too.
+
+    Args:
+        shape: of the module's input.
+        backend: sampling backend, taken as available; the module's own choice if None.
+    """
+    table = tuple(replace(entry, reasons=lambda device: []) for entry in backends.BACKENDS)
+    forced = backends.use_backend(backend) if backend else contextlib.nullcontext()
+    with (
+        mock.patch.object(backends, 'BACKENDS', table if backend else backends.BACKENDS),
+        forced,
+        FakeTensorMode() as mode,
+        torch.no_grad(),
+    ):
+        tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        fake: dict[str, Tensor] = {
+            name: mode.from_tensor(tensor) for name, tensor in tensors.items()
+        }
+        x = torch.empty(shape)
+        with OpCost() as cost:
+            torch.func.functional_call(module, fake, (x,))
+    return cost
+
+
 def _is_view(func: Any) -> bool:
     """True for operations that touch no data: views, and allocations that fill nothing."""
     if func.is_view or func.overloadpacket in (aten.detach, aten.empty, aten.empty_like):
         return True
+    if func.namespace == 'prim' or func.overloadpacket is aten.promote_types:
+        return True  # questions about a tensor
     return func.overloadpacket in (aten._unsafe_view, aten.lift_fresh)
 
 

@@ -69,23 +69,34 @@ def _cell(value: Any, form: str) -> str:
 
 def markdown_table(results: Sequence[Result]) -> str:
     """The table for a page of the documentation."""
-    header, rows = table_rows(results)
-    lines = [header, ['---'] * 2 + ['---:'] * (len(header) - 2), *rows]
+    return markdown(*table_rows(results), left=2)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Any table; all but the first ``left`` columns are aligned right."""
+    lines = [header, ['---'] * left + ['---:'] * (len(header) - left), *rows]
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
 
 
 def print_table(results: Sequence[Result], title: str) -> None:
-    """Print with rich where it is installed."""
+    """Print the table."""
     header, rows = table_rows(results)
+    print_rows(header, rows, title, left=2)
+
+
+def print_rows(
+    header: Sequence[str], rows: Sequence[Sequence[str]], title: str, left: int = 1
+) -> None:
+    """Print with rich where it is installed; the first ``left`` columns are text."""
     try:
         from rich.console import Console
         from rich.table import Table
     except ImportError:
-        print(title, markdown_table(results), sep='\n')
+        print(title, markdown(header, rows, left), sep='\n')
         return
     table = Table(title=title)
     for index, column in enumerate(header):
-        table.add_column(column, justify='left' if index < 2 else 'right', overflow='fold')
+        table.add_column(column, justify='left' if index < left else 'right', overflow='fold')
     for row in rows:
         table.add_row(*row)
     console = Console()
@@ -95,8 +106,12 @@ def print_table(results: Sequence[Result], title: str) -> None:
 
 def write_json(path: Path, results: Sequence[Result], record: dict[str, Any]) -> None:
     """Write settings, machine and every result, for later comparison."""
+    write_record(path, {**record, 'results': [asdict(result) for result in results]})
+
+
+def write_record(path: Path, content: dict[str, Any]) -> None:
+    """Write any record as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {**record, 'results': [asdict(result) for result in results]}
     path.write_text(json.dumps(content, indent=2) + '\n')
 
 

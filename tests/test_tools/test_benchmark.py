@@ -157,9 +157,15 @@ def test_contender_options():
     assert contender.label == 'timm:resnet18@bfloat16,channels_last,compile'
     assert parse_contender('vitaev2-s', defaults).label == 'vitaev2-s@channels_last'
     assert parse_contender('a@backend=torch', defaults).backend == 'torch'
+    assert parse_contender('a@with_cp', defaults).with_cp
     for wrong in ('hub:a', 'a@int8', 'official:a', 'a@backend=none'):
         with pytest.raises(ValueError):
             parse_contender(wrong, defaults)
+
+
+def test_checkpointing_reaches_the_backbone():
+    contender = parse_contender('vitaev2-s@with_cp', Contender('mmvsa', ''))
+    assert contenders.build_model(contender, 224, CPU).backbone.with_cp
 
 
 def test_limits_are_positive():

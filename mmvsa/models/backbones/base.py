@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmvsa.models.checkpoints import load_pretrained, resize_to_model
 from mmvsa.models.conversions import adapt_state_dict
-from mmvsa.models.layers import WindowTransform
+from mmvsa.models.layers import WindowTransform, recompute
 
 # Modules that count as one layer where learning rates decay layer by layer. Tokens and positions
 # go with the first, what belongs to none (norms of outputs, pyramids) with the head.
@@ -129,7 +129,11 @@ class Backbone(BaseModule):
     def run_cell(self, cell: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Call a cell, recomputing it in the backward pass if ``with_cp``."""
         if self.with_cp and torch.is_grad_enabled() and self.training:
-            return checkpoint(cell, x, use_reentrant=False)
+            if torch.compiler.is_compiling():
+                return checkpoint(cell, x, use_reentrant=False)
+            module = cell.func if isinstance(cell, functools.partial) else cell
+            assert isinstance(module, nn.Module)
+            return recompute(cell, x, norms=list(module.modules()), random=True)
         return cell(x)
 
     def _adapt_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:

@@ -210,7 +210,7 @@ class Cell(nn.Module):
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """(B, H, W, out_dims), with the shortcut."""
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        return x + self.drop_path(self.mlp(x, self.norm2))
 
 
 class ReductionCell(Cell):

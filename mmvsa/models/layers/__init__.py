@@ -11,6 +11,7 @@ from .convolutions import (
 from .linear import Mlp, linear
 from .performer import PerformerAttention
 from .position import resize_position
+from .recompute import recompute
 from .window_transforms import (
     FixedWindow,
     Quadrangle,
@@ -43,6 +44,7 @@ __all__ = [
     'build_window_transform',
     'linear',
     'pad_to_multiple',
+    'recompute',
     'relative_position_index',
     'resize_position',
     'to_nchw',

@@ -16,14 +16,39 @@ from .windows import (
     window_partition,
 )
 
+# Keys up to which training on a CPU writes the scores down, see `attend`.
+PLAIN_ATTENTION_KEYS = 256
+
 
 def attend(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float, dropout: float
 ) -> Tensor:
-    """softmax(q k^T * scale + bias) v for (..., heads, N, d) tensors."""
+    """softmax(q k^T * scale + bias) v for (B, heads, N, d) tensors.
+
+    Args:
+        bias: (1, heads, N, N) or (B, heads, N, N), or None.
+        dropout: of the attention weights; 0 where none is wanted.
+    """
     if bias is not None:
         bias = bias.to(q.dtype)
+        trained = bias.requires_grad and q.device.type == 'cpu'
+        if trained and k.shape[-2] <= PLAIN_ATTENTION_KEYS:
+            return _attend_plainly(q, k, v, bias, scale, dropout)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout, scale=scale)
+
+
+def _attend_plainly(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scale: float, dropout: float
+) -> Tensor:
+    """As two batched products: torch's CPU kernel has no gradient of a bias, this is faster than
+    what it does instead."""
+    batch = q.shape[:2]
+    q, k, v = (part.flatten(0, 1) for part in (q, k, v))  # (B*heads, N, d)
+    bias = bias.expand(*batch, -1, -1).flatten(0, 1)
+    weights = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=scale).softmax(-1)
+    if dropout:
+        weights = F.dropout(weights, dropout)
+    return torch.bmm(weights, v).unflatten(0, batch)
 
 
 class DecomposedPosition(nn.Module):
@@ -186,13 +211,18 @@ class WindowedAttention(_Attention):
     def forward(self, x: Tensor, backend: str | None = None) -> Tensor:
         """(B, H, W, C) -> (B, H, W, out_dims)."""
         geometry = self.geometry(x)
-        out = None if self.transform.is_static else self._fused(x, geometry, backend)
-        if out is None:
-            windows = self._fixed if self.transform.is_static else self._sampled
-            q, k, v = windows(x, geometry, backend)  # each (B*nH*nW, heads, ws*ws, d)
-            out = attend(q, k, v, self._bias(q), self.scale, self._dropout)
-            out = geometry.crop(window_merge(out, self.window_size, geometry.grid))
+        if self.transform.is_static:
+            out = self._attend_windows(geometry, *self._fixed(x, geometry))
+        else:
+            chosen = choose_backend(x.device, backend, self.backend)
+            attend_varied = self._fused if chosen.attend else self._sampled
+            out = attend_varied(x, geometry, chosen)
         return self.proj_drop(self.proj(out))
+
+    def _attend_windows(self, geometry: WindowGeometry, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Each (B*nH*nW, heads, ws*ws, d) -> (B, H, W, out_dims)."""
+        out = attend(q, k, v, self._bias(q), self.scale, self._dropout)
+        return geometry.crop(window_merge(out, self.window_size, geometry.grid))
 
     def geometry(self, x: Tensor) -> WindowGeometry:
         """Windows of a (B, H, W, C) map."""
@@ -219,21 +249,18 @@ class WindowedAttention(_Attention):
         points = self.transform.points(self.transform.predict(x, geometry), geometry)
         return points.permute(0, 3, 1, 2, 4, 5)
 
-    def _fixed(
-        self, x: Tensor, geometry: WindowGeometry, backend: str | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _fixed(self, x: Tensor, geometry: WindowGeometry) -> tuple[Tensor, Tensor, Tensor]:
+        """q, k and v of the windows themselves, each (B*nH*nW, heads, ws*ws, d)."""
         if self.padding_token == 'projected':
             qkv = self.qkv(geometry.pad(x))
         else:
             qkv = geometry.pad(self.qkv(x))
-        q, k, v = window_partition(qkv, self.window_size, 3 * self.num_heads).chunk(3, 1)
+        q, k, v = window_partition(qkv.unflatten(-1, (3, -1)), self.window_size, self.num_heads)
         return q, k, v
 
-    def _fused(self, x: Tensor, geometry: WindowGeometry, backend: str | None) -> Tensor | None:
-        """(B, H, W, C) -> (B, H, W, out_dims) where the backend samples inside attention."""
-        chosen = choose_backend(x.device, backend, self.backend)
-        if chosen.attend is None:
-            return None
+    def _fused(self, x: Tensor, geometry: WindowGeometry, chosen: Backend) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, out_dims) by a backend that samples inside attention."""
+        assert chosen.attend is not None
         self._check_fused(chosen)
         q, kv = self._project(x)
         points = self.transform.points(self.transform.predict(x, geometry), geometry)
@@ -261,18 +288,22 @@ class WindowedAttention(_Attention):
         if found:
             raise ValueError(f'backend {backend.name!r} has no {", ".join(found)}')
 
-    def _sampled(
-        self, x: Tensor, geometry: WindowGeometry, backend: str | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _sampled(self, x: Tensor, geometry: WindowGeometry, chosen: Backend) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, out_dims) by sampling, then attention."""
         q, kv = self._project(x)
         points = self.transform.points(self.transform.predict(x, geometry), geometry)
-        sample = choose_backend(x.device, backend, self.backend).sample
-        samples = sample(kv, points).flatten(0, 2)
+        k, v = self._sample(chosen, kv, points)
+        q = window_partition(geometry.pad(q), self.window_size, self.num_heads)
+        return self._attend_windows(geometry, q, k, v)
+
+    def _sample(self, chosen: Backend, kv: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """k and v, each (B*nH*nW, heads, ws*ws, d)."""
+        samples = chosen.sample(kv, points).flatten(0, 2)
         if self.separate_windows:
             k, v = samples.chunk(2, 1)
         else:
             k, v = samples.split(self.head_dims, -1)
-        return window_partition(geometry.pad(q), self.window_size, self.num_heads), k, v
+        return k, v
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H, W, C) -> q (B, H, W, heads*d) and kv (B, H, W, heads, 2d).

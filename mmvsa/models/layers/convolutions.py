@@ -4,12 +4,15 @@ Maps are channels-last (B, H, W, C) outside; inside a convolution they are the N
 same memory, so nothing is copied.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .recompute import recompute
 
 
 def to_nchw(x: Tensor) -> Tensor:
@@ -26,6 +29,14 @@ def pad_to_multiple(x: Tensor, divisor: int) -> Tensor:
     """Pad (B, C, H, W) with zeros on the right and bottom to multiples of ``divisor``."""
     bottom, right = (-length % divisor for length in x.shape[-2:])
     return F.pad(x, (0, right, 0, bottom)) if bottom or right else x
+
+
+class SiLU(nn.SiLU):
+    """SiLU that overwrites its input where no gradient needs it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
 class PyramidReduction(nn.Module):
@@ -73,6 +84,8 @@ class PyramidReduction(nn.Module):
 class ParallelConvolution(nn.Sequential):
     """PCM: 3x3 grouped convolutions with batch norm and SiLU between them.
 
+    For the backward pass only the convolutions' outputs are kept; norms and SiLU are repeated.
+
     Args:
         channels: of the input, the hidden maps and the output.
         strides: of the convolutions.
@@ -98,5 +111,28 @@ class ParallelConvolution(nn.Sequential):
             if norms[i] if norms else i < last:
                 layers.append(nn.BatchNorm2d(channels[i + 1]))
             if i < last or last_activation:
-                layers.append(nn.SiLU(inplace=True))
+                layers.append(SiLU())
         super().__init__(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W')."""
+        pending: list[nn.Module] = []
+        for layer in self:
+            pending.append(layer)
+            # Not SyncBatchNorm, which must not talk to the other processes twice.
+            if not isinstance(layer, (nn.BatchNorm2d, SiLU)):
+                x, pending = _run(pending, x), []
+        return _run(pending, x)
+
+
+def _run(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+    """The layers one after another, all but the last repeated in the backward pass."""
+    if len(layers) > 1:
+        return recompute(functools.partial(_chain, layers), x, norms=layers)
+    return _chain(layers, x)
+
+
+def _chain(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from .recompute import recompute
+
 
 def linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:
     """A linear layer with weights truncated-normal (std 0.02) and bias zero."""
@@ -13,7 +15,10 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:
 
 
 class Mlp(nn.Module):
-    """Linear, GELU, linear, on the last dimension; dropout after each linear layer."""
+    """Linear, GELU, linear, on the last dimension; dropout after each linear layer.
+
+    For the backward pass the first layer's output is kept, its GELU is repeated.
+    """
 
     def __init__(self, embed_dims: int, hidden_dims: int, drop: float = 0.0) -> None:
         super().__init__()
@@ -22,6 +27,10 @@ class Mlp(nn.Module):
         self.fc2 = linear(hidden_dims, embed_dims)
         self.drop = nn.Dropout(drop)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., C)."""
-        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+    def forward(self, x: Tensor, norm: nn.Module | None = None) -> Tensor:
+        """(..., C) -> (..., C), of ``norm(x)`` if there is a norm; that is repeated too."""
+        hidden = self.fc1(x) if norm is None else recompute(lambda x: self.fc1(norm(x)), x)
+        return recompute(self._finish, hidden, random=self.training and self.drop.p > 0)
+
+    def _finish(self, hidden: Tensor) -> Tensor:
+        return self.drop(self.fc2(self.drop(self.act(hidden))))

@@ -67,33 +67,33 @@ class WindowGeometry:
 
     def centers(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         """Centres of the windows, (nH, nW, 2) as (x, y), in pixels of the unpadded map."""
-        half = (self.window_size - 1) / 2
-        rows, columns = self.grid
-        x = torch.arange(columns, device=device, dtype=dtype) * self.window_size + half - self.left
-        y = torch.arange(rows, device=device, dtype=dtype) * self.window_size + half - self.top
+        start_y, start_x = ((self.window_size - 1) / 2 - before for before in (self.top, self.left))
+        x, y = (
+            torch.arange(start, start + length, self.window_size, device=device, dtype=dtype)
+            for start, length in zip((start_x, start_y), self.padded_size[::-1], strict=True)
+        )
         return torch.stack(torch.meshgrid(x, y, indexing='xy'), -1)
 
     def local_grid(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         """Pixels of a window relative to its centre, row by row: (ws*ws, 2) as (x, y)."""
-        line = torch.arange(self.window_size, device=device, dtype=dtype)
-        line = line - (self.window_size - 1) / 2
+        half = (self.window_size - 1) / 2
+        line = torch.arange(-half, half + 0.5, device=device, dtype=dtype)
         return torch.stack(torch.meshgrid(line, line, indexing='xy'), -1).flatten(0, 1)
 
 
 def window_partition(x: Tensor, window_size: int, num_heads: int) -> Tensor:
-    """(B, nH*ws, nW*ws, heads*d) -> (B*nH*nW, heads, ws*ws, d)."""
-    batch, height, width, channels = x.shape
-    x = x.reshape(
-        batch,
-        height // window_size,
-        window_size,
-        width // window_size,
-        window_size,
-        num_heads,
-        channels // num_heads,
-    )
-    x = x.permute(0, 1, 3, 5, 2, 4, 6)  # B, nH, nW, heads, ws, ws, d
-    return x.reshape(-1, num_heads, window_size * window_size, channels // num_heads)
+    """(B, nH*ws, nW*ws, heads*d) -> (B*nH*nW, heads, ws*ws, d).
+
+    With parts (such as q, k and v), (B, nH*ws, nW*ws, parts, heads*d), one copy gives each of
+    them contiguous: (parts, B*nH*nW, heads, ws*ws, d).
+    """
+    x = x.unflatten(-1, (num_heads, -1))
+    x = x.unflatten(2, (-1, window_size)).unflatten(1, (-1, window_size))
+    if x.dim() == 7:
+        # B, nH, ws, nW, ws, heads, d -> B, nH, nW, heads, ws, ws, d
+        return x.permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 5).flatten(0, 2)
+    x = x.permute(5, 0, 1, 3, 6, 2, 4, 7)  # parts, B, nH, nW, heads, ws, ws, d
+    return x.flatten(5, 6).flatten(1, 3)
 
 
 def window_merge(windows: Tensor, window_size: int, grid: tuple[int, int]) -> Tensor:

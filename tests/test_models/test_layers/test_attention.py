@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from mmvsa.models import FullAttention, WindowedAttention
 from mmvsa.models.layers import build_window_transform, window_partition
+from mmvsa.ops.backends import select_backend
 from mmvsa.registry import WINDOW_TRANSFORMS
 
 SIZES = [(14, 14), (10, 17), (3, 20), (1, 1), (7, 6)]
@@ -36,8 +37,9 @@ def test_fresh_vsa_samples_the_windows_own_pixels_exactly(window_size):
     vsa = build(window_size=window_size, dtype=torch.float32)
     x = torch.randn(2, 10, 17, 12)
     geometry = vsa.geometry(x)
-    q, k, v = vsa._sampled(x, geometry, None)
     _, kv = vsa._project(x)
+    points = vsa.transform.points(vsa.transform.predict(x, geometry), geometry)
+    k, v = vsa._sample(select_backend('torch', x.device), kv, points)
     expected = window_partition(geometry.pad(kv.flatten(3)), window_size, 3)
     assert torch.equal(torch.cat((k, v), -1), expected)
 
