@@ -3,8 +3,8 @@
 
 Every run is the quickstart of its task with the attention of the backbone exchanged, the same
 schedule and the same seed on both sides; each starts from the classifier of its attention (one for
-all seeds), trained on the crops of the training scenes. Finished runs are kept in --work-dir and not
-repeated, so that the command goes on where it was stopped, and several may work side by side on
+all seeds), trained on the crops of the training scenes. Finished runs are kept in --work-dir and
+not repeated: the command goes on where it was stopped, and several may work side by side on
 different --seeds when the classifiers are there. It ends with a table and a plot of all runs found:
 
     python tools/analysis_tools/compare_attention.py --seeds 0 1 2 --out docs/results
