@@ -184,7 +184,7 @@ _POSE: Sequence[Column] = (
 _QUICKSTART: Sequence[Column] = (
     _CONFIG,
     _PARAMETERS,
-    ('top-1, measured here', lambda entry: _metric(entry, TOP[0])),
+    ('measured here', lambda e: '; '.join(f'{name} {v}' for (_, name), v in e.metrics.items())),
 )
 
 

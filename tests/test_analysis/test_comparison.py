@@ -131,7 +131,8 @@ def test_the_command(tmp_path: Path) -> None:
     """Both attentions of one task: trained, tested, tabulated; finished runs are not repeated."""
     root, work, out = write_tiny_scenes(tmp_path), tmp_path / 'work', tmp_path / 'results'
     assert SETTINGS.num == 8
-    options = ['train_cfg.max_epochs=1', 'train_dataloader.num_workers=0']
+    options = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1']
+    options += ['train_dataloader.num_workers=0']
     options += ['train_dataloader.persistent_workers=False']
     command = [
         sys.executable,
@@ -145,6 +146,7 @@ def test_the_command(tmp_path: Path) -> None:
     runs = json.loads((out / 'attention_digit-scenes.json').read_text())
     assert [run['attention'] for run in runs] == ['vsa', 'window']
     vsa, window = runs
+    assert [epoch for epoch, _ in vsa['curve']['mIoU']] == [1]
     assert abs(vsa['parameters'] / window['parameters'] - 1) < 0.02
     assert vsa['windows'] and not window['windows']
     assert (out / 'attention_digit-scenes.png').stat().st_size > 10_000

@@ -163,14 +163,15 @@ TESTS = {'detection': test_detection, 'segmentation': test_segmentation}
 
 def validation_curve(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Metric -> (epoch, value) of every validation, from the scalars that the run logged."""
-    curve: dict[str, list[tuple[int, float]]] = {}
-    for path in sorted(folder.glob('*/vis_data/*.json')):
+    curve: dict[str, dict[int, float]] = {}
+    # One folder for each time the run was started, the latest last.
+    for path in sorted(folder.glob('*/vis_data/scalars.json')):
         for line in path.read_text().splitlines():
             record = json.loads(line)
             for key in ('coco/bbox_mAP', 'coco/segm_mAP', 'mIoU'):
                 if key in record:
-                    curve.setdefault(key, []).append((record['step'], record[key]))
-    return curve
+                    curve.setdefault(key, {})[record['step']] = record[key]
+    return {key: sorted(points.items()) for key, points in curve.items()}
 
 
 def model_figures(cfg: Config, checkpoint: Path, images: int = 20) -> dict[str, Any]:
