@@ -9,7 +9,7 @@ _base_ = [
 
 pretrained_by = 'configs/quickstart/vitaev2-vsa-nano_digit-scenes.py'
 width = 48
-# Pooled maps have a few pixels: with batch norms over them the head learns nothing.
+# Pooled maps have a few pixels: with batch norms over them the head stayed at background.
 norm_cfg = dict(type='GN', num_groups=8)
 data_preprocessor = dict(size=(128, 128), mean=[127.5] * 3, std=[63.75] * 3)
 model = dict(
