@@ -1,18 +1,9 @@
-_base_ = [
-    '../_base_/models/cascade-mask-rcnn_swin-vsa_fpn.py',
-    '../_base_/datasets/coco_instance_ms-crop.py',
-    '../_base_/schedules/det_adamw_3x.py',
-    '../_base_/det_runtime.py',
-]
+_base_ = './cascade-mask-rcnn_qformer-t_fpn_giou-4conv1f_ms-3x_coco.py'
 
 model = dict(
     backbone=dict(
-        type='mmvsa.QFormer',
         arch='s',
         drop_path_rate=0.32,
-        window_transform=dict(coords_lambda=1e-5),
-        init_cfg=dict(
-            type='Pretrained', checkpoint='checkpoints/qformer-s.pth', prefix='backbone.'
-        ),
+        init_cfg=dict(checkpoint='checkpoints/qformer-s.pth'),
     ),
 )

@@ -3,6 +3,7 @@
 _base_ = [
     '../_base_/models/vitaev2-vsa-nano.py',
     '../_base_/datasets/digit_scenes_classification.py',
+    '../_base_/schedules/adamw_quickstart.py',
     '../_base_/default_runtime.py',
 ]
 
@@ -24,11 +25,6 @@ model = dict(
 )
 
 max_epochs = 10
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
-    clip_grad=dict(max_norm=5.0),
-)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, end=1, convert_to_iter_based=True),
     dict(

@@ -1,6 +1,6 @@
 # A small ViTAEv2-VSA on scikit-learn's digits: minutes on a CPU, no download.
 # Your own images: --cfg-options data_root=FOLDER (one folder per class, or train/ and val/).
-_base_ = ['../_base_/default_runtime.py']
+_base_ = ['../_base_/schedules/adamw_quickstart.py', '../_base_/default_runtime.py']
 
 image_size = 32
 
@@ -80,11 +80,6 @@ val_evaluator = dict(_scope_='mmpretrain', type='Accuracy', topk=(1,))
 test_evaluator = val_evaluator
 
 max_epochs = 14
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
-    clip_grad=dict(max_norm=5.0),
-)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, end=2, convert_to_iter_based=True),
     dict(

@@ -122,6 +122,12 @@ _SOURCE: Column = (
 )
 _MODEL: Column = ('model', lambda entry: f'`{entry.model}`')
 
+
+def _dense(*figures: Column) -> Sequence[Column]:
+    """Columns of a model that has its own head beside the backbone."""
+    return (_CONFIG, _PARAMETERS, *figures, _WEIGHTS, _SOURCE)
+
+
 _IMAGENET: Sequence[Column] = (
     _MODEL,
     _CONFIG,
@@ -144,22 +150,14 @@ _SCENES: Sequence[Column] = (
     _WEIGHTS,
     _SOURCE,
 )
-_DETECTION: Sequence[Column] = (
-    _CONFIG,
-    _PARAMETERS,
+_DETECTION = _dense(
     ("box AP, authors'", lambda entry: _metric(entry, 'box AP')),
     ("mask AP, authors'", lambda entry: _metric(entry, 'mask AP')),
-    _WEIGHTS,
-    _SOURCE,
 )
-_SEGMENTATION: Sequence[Column] = (
-    _CONFIG,
-    _PARAMETERS,
+_SEGMENTATION = _dense(
     ("mIoU, authors'", lambda entry: _metric(entry, 'mIoU')),
     ("with scales and flip, authors'", lambda entry: _metric(entry, 'mIoU (ms+flip)')),
     ("pixel accuracy, authors'", lambda entry: _metric(entry, 'aAcc')),
-    _WEIGHTS,
-    _SOURCE,
 )
 _RECIPES: Sequence[Column] = (
     _MODEL,
@@ -167,19 +165,11 @@ _RECIPES: Sequence[Column] = (
     _PARAMETERS,
     ('data', lambda entry: ', '.join(sorted(entry.datasets))),
 )
-_ORIENTED: Sequence[Column] = (
-    _CONFIG,
-    _PARAMETERS,
+_ORIENTED = _dense(
     ("mAP, authors'", lambda entry: _metric(entry, 'mAP')),
-    _WEIGHTS,
-    _SOURCE,
 )
-_POSE: Sequence[Column] = (
-    _CONFIG,
-    _PARAMETERS,
+_POSE = _dense(
     ("AP, authors'", lambda entry: _metric(entry, 'AP')),
-    _WEIGHTS,
-    _SOURCE,
 )
 _QUICKSTART: Sequence[Column] = (
     _CONFIG,

@@ -35,8 +35,8 @@ def use_data_root(cfg: Config, data_root: str) -> None:
     Paths that begin with a dataset's old root follow it, also an evaluator's annotation file.
     Data sets in memory (``mmvsa.Digits``) give way to the class folders of ``data_root``
     (``mmvsa.FolderSplit``), and the classifier's head gets as many classes; beside data sets in
-    folders they stay. A hook that writes a
-    data set writes it to ``data_root`` where that does not exist, and is dropped where it does.
+    folders they stay. A hook that writes a data set writes it to ``data_root`` where that does not
+    exist, and is dropped where it does.
 
     Raises:
         UsageError: ``data_root`` is no folder (and no hook writes it), or a dataset reads none.
@@ -48,11 +48,10 @@ def use_data_root(cfg: Config, data_root: str) -> None:
         raise UsageError(f'data_root={data_root} is not a folder')
     old_roots = {dataset.get('data_root') for _, dataset in iter_datasets(cfg)}
     for key, dataset in iter_datasets(cfg):
-        if dataset.type == 'mmvsa.Digits' and any(old_roots):
-            continue
         if dataset.type == 'mmvsa.Digits':
-            dataset.update(type='mmvsa.FolderSplit', data_root=data_root)
-            _follow_classes(cfg, data_root)
+            if not any(old_roots):
+                dataset.update(type='mmvsa.FolderSplit', data_root=data_root)
+                _follow_classes(cfg, data_root)
         elif not {'data_root', 'data_prefix', 'ann_file'} & dataset.keys():
             raise UsageError(f'{key} ({dataset.type}) reads no folder: data_root is not for it')
         else:

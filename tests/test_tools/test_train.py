@@ -382,7 +382,7 @@ class TestErrors:
 
     def test_float16_needs_a_gpu(self, capsys: pytest.CaptureFixture) -> None:
         if torch.cuda.is_available():
-            pytest.skip('there is a GPU')
+            pytest.skip(reason='with a GPU float16 is allowed')
         error = error_of(capsys, 'train', QUICKSTART, '--amp', 'float16')
         assert '--amp bfloat16' in error
 
@@ -390,7 +390,7 @@ class TestErrors:
         self, capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if torch.cuda.is_available():
-            pytest.skip("MMEngine's own initialisation")
+            pytest.skip(reason='with a GPU MMEngine starts the processes and reports')
         monkeypatch.delenv('RANK', raising=False)
         error = error_of(
             capsys, 'train', QUICKSTART, '--work-dir', tmp_path, '--launcher', 'pytorch'

@@ -252,19 +252,6 @@ class RVSA(Backbone):
         frozen = list(self.blocks[: max(self.frozen_stages, 0)])
         return [self.patch_embed, *frozen] if frozen else []
 
-    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Depth of a parameter and the number of depths, for layer-wise learning rates.
-
-        The patch embedding and the positions are 0, block i is i + 1, the rest is as deep as heads.
-        """
-        layers = len(self.blocks) + 2
-        part, *rest = param_name.removeprefix(prefix).split('.')
-        if not param_name.startswith(prefix):
-            return layers - 1, layers
-        if part == 'blocks':
-            return int(rest[0]) + 1, layers
-        return 0 if part in ('patch_embed', 'pos_embed') else layers - 1, layers
-
     def train(self, mode: bool = True) -> 'RVSA':
         super().train(mode)
         if self.frozen_stages > 0:
