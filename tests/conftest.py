@@ -1,10 +1,11 @@
-"""Every test starts from the same seed, on one thread."""
+"""Every test starts from the same seed and no default scope, on one thread."""
 
 import random
 
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 torch.set_num_threads(1)
 
@@ -14,3 +15,9 @@ def seeded() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_default_scope() -> None:
+    """MMEngine keeps the scope of the last runner for the whole process."""
+    DefaultScope._instance_dict.clear()

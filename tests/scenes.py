@@ -10,7 +10,7 @@ from mmvsa.datasets.digit_scenes import SceneSettings, write_digit_scenes
 
 SETTINGS = SceneSettings(num=8, num_val=4, size=96)
 DETECTION = ROOT / 'configs/quickstart/mask-rcnn_vitaev2-vsa-nano_digit-scenes.py'
-SEGMENTATION = ROOT / 'configs/quickstart/upernet_vitaev2-vsa-nano_digit-scenes.py'
+SEGMENTATION = ROOT / 'configs/quickstart/fcn_vitaev2-vsa-nano_digit-scenes.py'
 
 
 def write_tiny_scenes(folder: Path) -> Path:

@@ -173,7 +173,7 @@ def test_our_configs_need_no_tool_of_ours(package: str, name: str) -> None:
         'mask_rcnn/mask-rcnn_vitaev2-s-vsa_fpn_ms-1x_coco.py',
         'upernet/upernet_vitaev2-s-vsa_8xb2-160k_ade20k-512x512.py',
         'quickstart/mask-rcnn_vitaev2-vsa-nano_digit-scenes.py',
-        'quickstart/upernet_vitaev2-vsa-nano_digit-scenes.py',
+        'quickstart/fcn_vitaev2-vsa-nano_digit-scenes.py',
         'oriented_rcnn/oriented-rcnn-le90_rvsa-vit-b_fpn_1x_dota-ms.py',
         'topdown_heatmap/td-hm_vitaev2-s_8xb64-210e_coco-256x192.py',
     ],

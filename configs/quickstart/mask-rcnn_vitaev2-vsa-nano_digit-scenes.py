@@ -22,7 +22,7 @@ model = dict(
         out_indices=(0, 1, 2, 3),
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='work_dirs/vitaev2-vsa-nano_digit-scenes/epoch_10.pth',
+            checkpoint='work_dirs/vitaev2-vsa-nano_digit-scenes/epoch_25.pth',
             prefix='backbone.',
         ),
     ),
@@ -66,12 +66,12 @@ model = dict(
     test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100), rcnn=dict(max_per_img=40)),
 )
 
-max_epochs = 6
+max_epochs = 5
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=100),
     dict(type='CosineAnnealingLR', eta_min=1e-5, end=max_epochs, convert_to_iter_based=True),
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=3)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 auto_scale_lr = dict(base_batch_size=4)

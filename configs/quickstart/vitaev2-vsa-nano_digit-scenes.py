@@ -24,7 +24,7 @@ model = dict(
     ),
 )
 
-max_epochs = 10
+max_epochs = 25
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, end=1, convert_to_iter_based=True),
     dict(

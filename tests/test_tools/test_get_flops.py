@@ -6,7 +6,7 @@ import pytest
 from cli import ROOT, load_tool
 
 DETECTOR = 'configs/quickstart/mask-rcnn_vitaev2-vsa-nano_digit-scenes.py'
-SEGMENTOR = 'configs/quickstart/upernet_vitaev2-vsa-nano_digit-scenes.py'
+SEGMENTOR = 'configs/quickstart/fcn_vitaev2-vsa-nano_digit-scenes.py'
 
 
 @pytest.fixture(scope='module')

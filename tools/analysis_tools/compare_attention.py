@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CLASSIFIER = 'vitaev2-vsa-nano_digit-scenes'
 CONFIGS = {
     'detection': 'mask-rcnn_vitaev2-vsa-nano_digit-scenes',
-    'segmentation': 'upernet_vitaev2-vsa-nano_digit-scenes',
+    'segmentation': 'fcn_vitaev2-vsa-nano_digit-scenes',
 }
 ATTENTIONS = ('window', 'vsa')
 

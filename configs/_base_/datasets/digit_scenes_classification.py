@@ -5,11 +5,26 @@ dataset_type = 'CustomDataset'
 data_root = 'data/digit_scenes/'
 data_preprocessor = dict(num_classes=10, mean=[127.5] * 3, std=[63.75] * 3, to_rgb=True)
 
-# Digits of 20 to 64 pixels on a canvas of 64: detectors meet them at every size.
+# Digits of 20 to 64 pixels, up to 10 beside the middle of a canvas of 64: detectors and segmentors
+# meet them at every size and place.
+shift = dict(
+    type='Translate',
+    magnitude_level=10,
+    magnitude_range=(0.0, 0.15),
+    magnitude_std='inf',
+    random_negative_prob=0.5,
+    prob=1.0,
+    pad_val=(127, 127, 127),
+)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomChoiceResize', scales=[(size, size) for size in (20, 28, 40, 52, 64)]),
-    dict(type='mmcv.Pad', size=(64, 64), pad_val=dict(img=(127, 127, 127))),
+    dict(type='Rotate', angle=15.0, random_negative_prob=0.5, prob=0.5, pad_val=(127, 127, 127)),
+    dict(type='RandomCrop', crop_size=64, pad_if_needed=True, pad_val=(127, 127, 127)),
+    dict(shift, direction='horizontal'),
+    dict(shift, direction='vertical'),
+    dict(type='Invert', prob=0.5),
+    dict(type='ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
     dict(type='PackInputs'),
 ]
 # Dark on light as often as light on dark.

@@ -19,14 +19,18 @@ metainfo = dict(
     ],
 )
 
-image_size = (256, 256)
-# A quarter of a scene: more scenes in a step of the same cost.
+# Smaller than the scenes of 256, so that most digits have the sizes that the classifier of
+# digit_scenes_classification.py is trained on; predictions are scored at the full size.
+image_size = (160, 160)
 crop_size = (128, 128)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='RandomResize', scale=image_size, ratio_range=(0.6, 1.1), keep_ratio=True),
+    dict(type='RandomResize', scale=image_size, ratio_range=(0.65, 1.1), keep_ratio=True),
+    dict(type='RandomRotate', prob=0.5, degree=15.0, pad_val=(127, 127, 127), seg_pad_val=255),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='mmpretrain.Invert', prob=0.5),
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
