@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from mmvsa.visualization.figure import BLUE, INK, ORANGE, PALE, new_figure, save
 
@@ -85,6 +86,7 @@ def _draw_curves(axis: Axes, runs: Sequence[Run], task: str) -> None:
         axis.set_ylabel(metric, color=INK, fontsize=8)
     axis.set_title(f'{task}: each line a seed', loc='left', fontsize=10, color=INK)
     axis.set_xlabel('epoch', color=INK, fontsize=8)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     _finish(axis)
 
 
