@@ -204,7 +204,7 @@ def test_training_example_of_real_labels(tmp_path):
     path.write_text(
         text.replace('./configs', f'{ROOT}/configs').replace('data/imagenet/real.json', str(labels))
     )
-    init_default_scope('mmpretrain')  # an earlier test may have left another
+    init_default_scope('mmpretrain')
     metrics = [METRICS.build(metric) for metric in Config.fromfile(path).test_evaluator]
     assert [metric.prefix for metric in metrics] == ['accuracy', 'real']
     assert all(metric.topk == (1, 5) for metric in metrics)

@@ -1,6 +1,7 @@
 # One convolution over all four maps of a small ViTAEv2-VSA, on DigitScenes: minutes on a CPU, no
 # download. It starts from the backbone that `pretrained_by` trains.
-_base_ = [
+_base_ = __import__('mmvsa') and [
+    'mmseg::_base_/models/fcn_hr18.py',
     '../_base_/models/vitaev2-vsa-nano.py',
     '../_base_/datasets/digit_scenes_segmentation.py',
     '../_base_/schedules/adamw_quickstart.py',
@@ -8,52 +9,29 @@ _base_ = [
 ]
 
 pretrained_by = 'configs/quickstart/vitaev2-vsa-nano_digit-scenes.py'
+data_preprocessor = dict(size={{_base_.crop_size}}, mean=[127.5] * 3, std=[63.75] * 3)
 model = dict(
-    _scope_='mmseg',
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        size={{_base_.crop_size}},
-        mean=[127.5] * 3,
-        std=[63.75] * 3,
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-    ),
+    data_preprocessor=data_preprocessor,
+    pretrained=None,
     backbone=dict(
+        _delete_=True,
         type='mmvsa.ViTAEv2',
         arch={{_base_.nano_arch}},
         out_indices=(0, 1, 2, 3),
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='work_dirs/vitaev2-vsa-nano_digit-scenes/epoch_25.pth',
-            prefix='backbone.',
-        ),
+        init_cfg={{_base_.nano_weights}},
     ),
     # UperNet's pyramid is too deep for so few steps: after 200 of them it gave 2 to 5 % of the
     # digits' pixels their class, and this head 12 %.
     decode_head=dict(
-        type='FCNHead',
         in_channels=[32, 64, 96, 128],
-        in_index=[0, 1, 2, 3],
-        input_transform='resize_concat',
         channels=128,
-        num_convs=1,
-        kernel_size=1,
-        concat_input=False,
-        dropout_ratio=0.0,
         num_classes=11,
         norm_cfg=None,
         act_cfg=dict(type='GELU'),
-        align_corners=False,
         init_cfg=dict(type='TruncNormal', std=0.05, override=dict(name='conv_seg')),
         # Nine pixels of ten are background.
-        loss_decode=dict(
-            type='CrossEntropyLoss', avg_non_ignore=False, class_weight=[0.6] + [1.0] * 10
-        ),
+        loss_decode=dict(avg_non_ignore=False, class_weight=[0.6] + [1.0] * 10),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
 )
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3, betas=(0.9, 0.98)))
 

@@ -20,11 +20,7 @@ model = dict(
         type='mmvsa.ViTAEv2',
         arch={{_base_.nano_arch}},
         out_indices=(0, 1, 2, 3),
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='work_dirs/vitaev2-vsa-nano_digit-scenes/epoch_25.pth',
-            prefix='backbone.',
-        ),
+        init_cfg={{_base_.nano_weights}},
     ),
     neck=dict(
         in_channels=[32, 64, 96, 128],

@@ -377,7 +377,10 @@ class TestErrors:
     ) -> None:
         option = f'model.backbone.init_cfg.checkpoint={tmp_path}/none.pth'
         error = error_of(capsys, 'train', DETECTION, '--cfg-options', option)
-        made_by = load_config(DETECTION).pretrained_by
+        cfg = load_config(DETECTION)
+        made_by = cfg.pretrained_by
+        last = load_config(ROOT / made_by).train_cfg.max_epochs
+        assert cfg.model.backbone.init_cfg.checkpoint.endswith(f'/epoch_{last}.pth')
         assert f'tools/train.py {made_by}"' in error and (ROOT / made_by).is_file()
 
     def test_float16_needs_a_gpu(self, capsys: pytest.CaptureFixture) -> None:

@@ -20,6 +20,7 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomChoiceResize', scales=[(size, size) for size in (20, 28, 40, 52, 64)]),
     dict(type='Rotate', angle=15.0, random_negative_prob=0.5, prob=0.5, pad_val=(127, 127, 127)),
+    # Pads evenly on all sides: nothing is larger than the canvas.
     dict(type='RandomCrop', crop_size=64, pad_if_needed=True, pad_val=(127, 127, 127)),
     dict(shift, direction='horizontal'),
     dict(shift, direction='vertical'),

@@ -12,3 +12,9 @@ nano_arch = dict(
     rc_groups=(1, 8, 16, 16),
     window_size=8,
 )
+# Of the last epoch of configs/quickstart/vitaev2-vsa-nano_digit-scenes.py.
+nano_weights = dict(
+    type='Pretrained',
+    checkpoint='work_dirs/vitaev2-vsa-nano_digit-scenes/epoch_25.pth',
+    prefix='backbone.',
+)
