@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import json
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -178,6 +179,20 @@ def test_peak_memory_is_measured_in_a_process_of_its_own():
     peak = peak_memory(CPU, functools.partial, (torch.ones, 64 * 2**18))
     assert 60 < peak.added < 150
     assert held.sum() > 0
+
+
+FRAGMENTS = """
+import torch
+torch.ones(16 * 2**18)  # freed: from here on glibc would keep blocks of 1 MiB
+blocks = [torch.ones(2**18) for _ in range(100)]
+blocks = blocks[::2]  # 50 MiB are free, but not at a stretch
+together = torch.ones(40 * 2**18)
+"""
+
+
+def test_memory_that_was_freed_does_not_count():
+    assert 100 < peak_memory(CPU, functools.partial, (exec, FRAGMENTS), calls=1).added < 125
+    assert 'MALLOC_MMAP_THRESHOLD_' not in os.environ
 
 
 def test_every_floor_has_the_shape_of_its_input(monkeypatch):

@@ -1,5 +1,8 @@
 """Attention of every backbone: inside windows (fixed or varied) and over the whole map."""
 
+import functools
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,6 +10,7 @@ from torch import Tensor, nn
 from mmvsa.ops.backends import AUTO, Backend, check_backend_name, choose_backend
 
 from .linear import linear
+from .recompute import recompute
 from .window_transforms import WindowTransform, build_window_transform
 from .windows import (
     PADDINGS,
@@ -212,16 +216,32 @@ class WindowedAttention(_Attention):
         """(B, H, W, C) -> (B, H, W, out_dims)."""
         geometry = self.geometry(x)
         if self.transform.is_static:
-            out = self._attend_windows(geometry, *self._fixed(x, geometry))
+            out = self._fixed(x, geometry)
         else:
             chosen = choose_backend(x.device, backend, self.backend)
             attend_varied = self._fused if chosen.attend else self._sampled
             out = attend_varied(x, geometry, chosen)
         return self.proj_drop(self.proj(out))
 
-    def _attend_windows(self, geometry: WindowGeometry, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Each (B*nH*nW, heads, ws*ws, d) -> (B, H, W, out_dims)."""
-        out = attend(q, k, v, self._bias(q), self.scale, self._dropout)
+    def _attend_windows(
+        self, geometry: WindowGeometry, q: Tensor, keys_values: Callable, *source: Tensor
+    ) -> Tensor:
+        """(B, H, W, out_dims) of q (B*nH*nW, heads, ws*ws, d) and the k and v alike that
+        ``keys_values(*source)`` gives.
+
+        On a CPU training keeps q and the source alone: to sample and to weigh again takes 2% of a
+        step, and the weights and samples are a sixth of its memory. A GPU's attention kernels
+        keep no weights; there it is not measured.
+        """
+
+        def attention(q: Tensor, *source: Tensor) -> Tensor:
+            k, v = keys_values(*source)
+            return attend(q, k, v, self._bias(q), self.scale, self._dropout)
+
+        if q.device.type == 'cpu':
+            out = recompute(attention, q, *source, random=self._dropout > 0)
+        else:
+            out = attention(q, *source)
         return geometry.crop(window_merge(out, self.window_size, geometry.grid))
 
     def geometry(self, x: Tensor) -> WindowGeometry:
@@ -249,14 +269,14 @@ class WindowedAttention(_Attention):
         points = self.transform.points(self.transform.predict(x, geometry), geometry)
         return points.permute(0, 3, 1, 2, 4, 5)
 
-    def _fixed(self, x: Tensor, geometry: WindowGeometry) -> tuple[Tensor, Tensor, Tensor]:
-        """q, k and v of the windows themselves, each (B*nH*nW, heads, ws*ws, d)."""
+    def _fixed(self, x: Tensor, geometry: WindowGeometry) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, out_dims) with keys and values of the windows themselves."""
         if self.padding_token == 'projected':
             qkv = self.qkv(geometry.pad(x))
         else:
             qkv = geometry.pad(self.qkv(x))
         q, k, v = window_partition(qkv.unflatten(-1, (3, -1)), self.window_size, self.num_heads)
-        return q, k, v
+        return self._attend_windows(geometry, q, lambda k, v: (k, v), k, v)
 
     def _fused(self, x: Tensor, geometry: WindowGeometry, chosen: Backend) -> Tensor:
         """(B, H, W, C) -> (B, H, W, out_dims) by a backend that samples inside attention."""
@@ -292,9 +312,9 @@ class WindowedAttention(_Attention):
         """(B, H, W, C) -> (B, H, W, out_dims) by sampling, then attention."""
         q, kv = self._project(x)
         points = self.transform.points(self.transform.predict(x, geometry), geometry)
-        k, v = self._sample(chosen, kv, points)
         q = window_partition(geometry.pad(q), self.window_size, self.num_heads)
-        return self._attend_windows(geometry, q, k, v)
+        sample = functools.partial(self._sample, chosen)
+        return self._attend_windows(geometry, q, sample, kv, points)
 
     def _sample(self, chosen: Backend, kv: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """k and v, each (B*nH*nW, heads, ws*ws, d)."""

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmvsa.models.layers import Mlp, ParallelConvolution, recompute
+from mmvsa.models.layers import Mlp, ParallelConvolution, WindowedAttention, recompute
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def convolution_branch(training=True, frozen=False):
 
 
 def keep_everything(monkeypatch):
-    for name in ('convolutions', 'linear'):
+    for name in ('attention', 'convolutions', 'linear'):
         module = importlib.import_module(f'mmvsa.models.layers.{name}')
         monkeypatch.setattr(module, 'recompute', lambda function, *x, **_: function(*x))
 
@@ -95,6 +95,19 @@ def test_mlp_as_if_everything_were_kept(monkeypatch, drop):
     torch.testing.assert_close(mlp.eval()(x, norm), mlp(norm(x)))
 
 
+@pytest.mark.parametrize('drop', [0.0, 0.5])
+@pytest.mark.parametrize('transform', ['VariedSizeWindow', None])
+def test_attention_as_if_everything_were_kept(monkeypatch, transform, drop):
+    attention = WindowedAttention(8, 2, 3, transform=transform, attn_drop=drop).double()
+    for parameter in attention.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    x = torch.randn(2, 5, 7, 8, dtype=torch.float64, requires_grad=True)
+    actual = step(attention, x)
+    keep_everything(monkeypatch)
+    for a, e in zip(actual, step(attention, x), strict=True):
+        assert torch.equal(a, e)
+
+
 def kept_elements(function):
     """Elements of the tensors kept for the backward pass, parameters not counted."""
     kept = {}
@@ -119,6 +132,18 @@ def test_only_the_hidden_layer_before_its_activation_is_kept():
     mlp, norm = Mlp(4, 16), nn.LayerNorm(4)
     x = torch.randn(5, 4, requires_grad=True)
     assert kept_elements(lambda: mlp(x, norm)) == 5 * 16
+
+
+@pytest.mark.parametrize('transform', ['VariedSizeWindow', None])
+def test_attention_keeps_no_weights(transform):
+    def kept(window):
+        attention = WindowedAttention(8, 2, window, transform=transform)
+        x = torch.randn(1, 12, 12, 8, requires_grad=True)
+        return kept_elements(lambda: attention(x))
+
+    # The weights grow with the window; what is kept in their place shrinks: one window's transform
+    # in place of 36.
+    assert kept(12) <= kept(2)
 
 
 def test_a_graph_can_be_used_twice():
