@@ -20,6 +20,7 @@ model = dict(
         type='mmvsa.ViTAEv2',
         arch={{_base_.nano_arch}},
         out_indices=(0, 1, 2, 3),
+        keep_activations=True,
         init_cfg={{_base_.nano_weights}},
     ),
     neck=dict(
@@ -62,7 +63,7 @@ model = dict(
     test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100), rcnn=dict(max_per_img=40)),
 )
 
-max_epochs = 5
+max_epochs = 2
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=100),
     dict(type='CosineAnnealingLR', eta_min=1e-5, end=max_epochs, convert_to_iter_based=True),

@@ -11,7 +11,11 @@ model = dict(
     _scope_='mmpretrain',
     type='ImageClassifier',
     backbone=dict(
-        type='mmvsa.ViTAEv2', arch={{_base_.nano_arch}}, out_indices=(3,), drop_path_rate=0.05
+        type='mmvsa.ViTAEv2',
+        arch={{_base_.nano_arch}},
+        out_indices=(3,),
+        drop_path_rate=0.05,
+        keep_activations=True,
     ),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
@@ -24,7 +28,7 @@ model = dict(
     ),
 )
 
-max_epochs = 25
+max_epochs = 40
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, end=1, convert_to_iter_based=True),
     dict(

@@ -28,6 +28,7 @@ model = dict(
         ),
         out_indices=(2,),
         drop_path_rate=0.05,
+        keep_activations=True,
     ),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(

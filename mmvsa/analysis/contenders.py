@@ -2,7 +2,7 @@
 
 A contender is written ``[SOURCE:]NAME[@OPTION,...]``, e.g. ``vitaev2-s-vsa@bfloat16,compile`` or
 ``timm:swin_tiny_patch4_window7_224``. Options: a dtype, ``channels_last``, ``compile``,
-``with_cp`` (ours), ``backend=NAME`` (ours).
+``with_cp``, ``keep_activations`` and ``backend=NAME`` (ours).
 """
 
 import importlib
@@ -22,7 +22,7 @@ from .official import build_official, move_to
 ImageSize = int | tuple[int, int]  # (height, width)
 SOURCES = ('mmvsa', 'timm', 'mmpretrain', 'official')
 DTYPES = {'float32': None, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
-FLAGS = ('channels_last', 'compile', 'with_cp')
+FLAGS = ('channels_last', 'compile', 'with_cp', 'keep_activations')
 TASKS = ('forward', 'backward', 'train')
 
 _ALIASES = {'fp32': 'float32', 'bf16': 'bfloat16', 'fp16': 'float16'}
@@ -45,6 +45,7 @@ class Contender:
         channels_last: put model and images into channels_last memory.
         compile: ``torch.compile`` it.
         with_cp: activation checkpointing of whole cells (ours).
+        keep_activations: nothing is repeated in the backward pass (ours).
         backend: sampling backend of ours; the models' own choice if None.
         root: checkout of the authors' repository, for ``official``.
     """
@@ -55,6 +56,7 @@ class Contender:
     channels_last: bool = False
     compile: bool = False
     with_cp: bool = False
+    keep_activations: bool = False
     backend: str | None = None
     root: str | None = None
 
@@ -119,7 +121,8 @@ def build_model(contender: Contender, size: ImageSize, device: torch.device) -> 
 def _build_mmvsa(contender: Contender, size: ImageSize) -> nn.Module:
     from mmvsa.models.zoo import get_model
 
-    return get_model(contender.name, backbone=dict(with_cp=contender.with_cp))
+    options = dict(with_cp=contender.with_cp, keep_activations=contender.keep_activations)
+    return get_model(contender.name, backbone=options)
 
 
 def _build_timm(contender: Contender, size: ImageSize) -> nn.Module:

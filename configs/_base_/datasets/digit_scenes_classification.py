@@ -45,6 +45,7 @@ train_dataloader = dict(
     batch_size=64,
     num_workers=1,
     persistent_workers=True,
+    drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         _scope_='mmpretrain',
@@ -83,5 +84,5 @@ test_evaluator = val_evaluator
 
 # Writes the scenes on first use.
 custom_hooks = [
-    dict(type='mmvsa.PrepareDigitScenesHook', data_root=data_root, num=1000, num_val=200)
+    dict(type='mmvsa.PrepareDigitScenesHook', data_root=data_root, num=2000, num_val=200)
 ]

@@ -1,4 +1,4 @@
-# DigitScenes (mmvsa/datasets/digit_scenes.py) for mmdet: 1000 scenes of 256 pixels to train.
+# DigitScenes (mmvsa/datasets/digit_scenes.py) for mmdet: 2000 scenes of 256 pixels to train.
 # `_scope_`: as a base named `mmvsa::...` it would have the scope mmvsa, which has no such types.
 dataset_type = 'CocoDataset'
 data_root = 'data/digit_scenes/'
@@ -66,5 +66,5 @@ test_evaluator = val_evaluator
 
 # Writes the scenes on first use.
 custom_hooks = [
-    dict(type='mmvsa.PrepareDigitScenesHook', data_root=data_root, num=1000, num_val=200)
+    dict(type='mmvsa.PrepareDigitScenesHook', data_root=data_root, num=2000, num_val=200)
 ]

@@ -1,4 +1,4 @@
-# DigitScenes (mmvsa/datasets/digit_scenes.py) for mmseg: 1000 scenes of 256 pixels to train.
+# DigitScenes (mmvsa/datasets/digit_scenes.py) for mmseg: 2000 scenes of 256 pixels to train.
 # `_scope_`: as a base named `mmvsa::...` it would have the scope mmvsa, which has no such types.
 dataset_type = 'BaseSegDataset'
 data_root = 'data/digit_scenes/'
@@ -21,8 +21,8 @@ metainfo = dict(
 
 # Smaller than the scenes of 256, so that most digits have the sizes that the classifier of
 # digit_scenes_classification.py is trained on; predictions are scored at the full size.
-image_size = (160, 160)
-crop_size = (128, 128)
+image_size = (128, 128)
+crop_size = (96, 96)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
@@ -76,5 +76,5 @@ test_evaluator = val_evaluator
 
 # Writes the scenes on first use.
 custom_hooks = [
-    dict(type='mmvsa.PrepareDigitScenesHook', data_root=data_root, num=1000, num_val=200)
+    dict(type='mmvsa.PrepareDigitScenesHook', data_root=data_root, num=2000, num_val=200)
 ]

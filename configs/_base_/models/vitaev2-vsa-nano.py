@@ -15,6 +15,6 @@ nano_arch = dict(
 # Of the last epoch of configs/quickstart/vitaev2-vsa-nano_digit-scenes.py.
 nano_weights = dict(
     type='Pretrained',
-    checkpoint='work_dirs/vitaev2-vsa-nano_digit-scenes/epoch_25.pth',
+    checkpoint='work_dirs/vitaev2-vsa-nano_digit-scenes/epoch_40.pth',
     prefix='backbone.',
 )

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmvsa.models.checkpoints import load_pretrained, resize_to_model
 from mmvsa.models.conversions import adapt_state_dict
-from mmvsa.models.layers import WindowTransform, recompute
+from mmvsa.models.layers import WindowTransform, keep_activations, recompute
 
 # Modules that count as one layer where learning rates decay layer by layer. Tokens and positions
 # go with the first, what belongs to none (norms of outputs, pyramids) with the head.
@@ -31,6 +31,8 @@ class Backbone(BaseModule):
             -1 or 0 freezes nothing.
         norm_eval: keep batch norms in evaluation mode while training.
         with_cp: activation checkpointing, cell by cell: less memory, more time.
+        keep_activations: keep norms, activations and attention weights for the backward pass
+            instead of repeating them: more memory, less time; with small maps much less.
         in_channels: channels of the image.
         init_cfg: MMEngine's; ``dict(type='Pretrained', checkpoint=..., prefix='backbone.')``
             takes files of mmvsa and of the authors.
@@ -45,6 +47,7 @@ class Backbone(BaseModule):
         frozen_stages: int,
         norm_eval: bool,
         with_cp: bool,
+        keep_activations: bool,
         in_channels: int,
         init_cfg: dict | list | None,
     ) -> None:
@@ -53,6 +56,7 @@ class Backbone(BaseModule):
         if not -1 <= frozen_stages <= num_stages:
             raise ValueError(f'frozen_stages must be from -1 to {num_stages}, got {frozen_stages}')
         self.frozen_stages, self.norm_eval, self.with_cp = frozen_stages, norm_eval, with_cp
+        self.keep_activations = keep_activations
         self.in_channels = in_channels
         self._register_load_state_dict_pre_hook(self._adapt_state_dict)
 
@@ -128,13 +132,16 @@ class Backbone(BaseModule):
 
     def run_cell(self, cell: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Call a cell, recomputing it in the backward pass if ``with_cp``."""
+        run = cell
+        if self.keep_activations and not torch.compiler.is_compiling():
+            run = functools.partial(_keeping, cell)
         if self.with_cp and torch.is_grad_enabled() and self.training:
             if torch.compiler.is_compiling():
                 return checkpoint(cell, x, use_reentrant=False)
             module = cell.func if isinstance(cell, functools.partial) else cell
             assert isinstance(module, nn.Module)
-            return recompute(cell, x, norms=list(module.modules()), random=True)
-        return cell(x)
+            return recompute(run, x, norms=list(module.modules()), random=True)
+        return run(x)
 
     def _adapt_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Before loading: the authors' keys become ours, tables get this model's size."""
@@ -146,6 +153,11 @@ class Backbone(BaseModule):
         for key in own:
             del state_dict[key]
         state_dict.update({prefix + k: v for k, v in adapted.items()})
+
+
+def _keeping(cell: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    with keep_activations():
+        return cell(x)
 
 
 def _check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:

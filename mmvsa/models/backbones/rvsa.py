@@ -144,7 +144,7 @@ class RVSA(Backbone):
         drop_path_rate: largest drop-path rate; it rises linearly over all blocks.
         attention_backend: sampling backend, see :mod:`mmvsa.ops.backends`.
         frozen_stages: number of first blocks, with the patch embedding, that do not train.
-        in_channels, norm_eval, with_cp, init_cfg: see
+        in_channels, norm_eval, with_cp, keep_activations, init_cfg: see
             :class:`~mmvsa.models.backbones.base.Backbone`.
 
     Input (B, 3, H, W) of any H and W; output a tuple of (B, C, H', W') or (B, C).
@@ -169,12 +169,20 @@ class RVSA(Backbone):
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
+        keep_activations: bool = False,
         init_cfg: dict | list | None = None,
     ) -> None:
         settings = resolve_arch(arch)
         depth, dims, patch = settings['depth'], settings['embed_dims'], settings['patch_size']
         super().__init__(
-            depth, out_indices, frozen_stages, norm_eval, with_cp, in_channels, init_cfg
+            depth,
+            out_indices,
+            frozen_stages,
+            norm_eval,
+            with_cp,
+            keep_activations,
+            in_channels,
+            init_cfg,
         )
         self.arch_settings = settings
         self._set_output(out_type, final_norm, dims)

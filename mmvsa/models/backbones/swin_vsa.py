@@ -120,7 +120,7 @@ class SwinVSA(Backbone):
         attn_drop_rate: dropout of attention weights.
         drop_path_rate: largest drop-path rate; it rises linearly over all blocks.
         attention_backend: sampling backend, see :mod:`mmvsa.ops.backends`.
-        in_channels, frozen_stages, norm_eval, with_cp, init_cfg: see
+        in_channels, frozen_stages, norm_eval, with_cp, keep_activations, init_cfg: see
             :class:`~mmvsa.models.backbones.base.Backbone`; the patch embedding is frozen with the
             first stage.
 
@@ -146,12 +146,20 @@ class SwinVSA(Backbone):
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
+        keep_activations: bool = False,
         init_cfg: dict | list | None = None,
     ) -> None:
         settings = resolve_arch(arch)
         depths = settings['depths']
         super().__init__(
-            len(depths), out_indices, frozen_stages, norm_eval, with_cp, in_channels, init_cfg
+            len(depths),
+            out_indices,
+            frozen_stages,
+            norm_eval,
+            with_cp,
+            keep_activations,
+            in_channels,
+            init_cfg,
         )
         if rpe not in RELATIVE_POSITIONS:
             raise ValueError(f'rpe must be one of {RELATIVE_POSITIONS}, got {rpe!r}')

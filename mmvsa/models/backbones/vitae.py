@@ -265,7 +265,7 @@ class ViTAE(Backbone):
         attn_drop_rate: dropout of attention weights.
         performer_drop_rate: dropout after projections and in MLPs of reduction cells.
         drop_path_rate: largest drop-path rate; it rises linearly over all normal cells.
-        in_channels, frozen_stages, norm_eval, with_cp, init_cfg: see
+        in_channels, frozen_stages, norm_eval, with_cp, keep_activations, init_cfg: see
             :class:`~mmvsa.models.backbones.base.Backbone`.
 
     Input (B, 3, H, W) of any H and W; output a tuple of (B, C_i, ceil(H / s_i), ceil(W / s_i)) or
@@ -287,12 +287,20 @@ class ViTAE(Backbone):
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
+        keep_activations: bool = False,
         init_cfg: dict | list | None = None,
     ) -> None:
         settings = resolve_arch(arch)
         depths = settings['depths']
         super().__init__(
-            len(depths), out_indices, frozen_stages, norm_eval, with_cp, in_channels, init_cfg
+            len(depths),
+            out_indices,
+            frozen_stages,
+            norm_eval,
+            with_cp,
+            keep_activations,
+            in_channels,
+            init_cfg,
         )
         if out_type not in OUT_TYPES:
             raise ValueError(f'out_type must be one of {OUT_TYPES}, got {out_type!r}')

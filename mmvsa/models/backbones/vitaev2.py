@@ -312,7 +312,7 @@ class ViTAEv2(Backbone):
         drop_path_rate: largest drop-path rate.
         drop_path_schedule: see :func:`drop_path_rates`.
         attention_backend: sampling backend, see :mod:`mmvsa.ops.backends`.
-        in_channels, frozen_stages, norm_eval, with_cp, init_cfg: see
+        in_channels, frozen_stages, norm_eval, with_cp, keep_activations, init_cfg: see
             :class:`~mmvsa.models.backbones.base.Backbone`.
 
     Input (B, 3, H, W) of any H and W; output a tuple of (B, C_i, ceil(H / s_i), ceil(W / s_i)).
@@ -334,12 +334,20 @@ class ViTAEv2(Backbone):
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
+        keep_activations: bool = False,
         init_cfg: dict | list | None = None,
     ) -> None:
         settings = resolve_arch(arch)
         num_stages = len(settings['depths'])
         super().__init__(
-            num_stages, out_indices, frozen_stages, norm_eval, with_cp, in_channels, init_cfg
+            num_stages,
+            out_indices,
+            frozen_stages,
+            norm_eval,
+            with_cp,
+            keep_activations,
+            in_channels,
+            init_cfg,
         )
         self.arch_settings = settings
         self._attention_options: dict[str, Any] = dict(

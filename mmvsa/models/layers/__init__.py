@@ -11,7 +11,7 @@ from .convolutions import (
 from .linear import Mlp, linear
 from .performer import PerformerAttention
 from .position import resize_position
-from .recompute import recompute
+from .recompute import keep_activations, recompute
 from .window_transforms import (
     FixedWindow,
     Quadrangle,
@@ -42,6 +42,7 @@ __all__ = [
     'WindowedAttention',
     'attend',
     'build_window_transform',
+    'keep_activations',
     'linear',
     'pad_to_multiple',
     'recompute',

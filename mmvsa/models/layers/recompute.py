@@ -7,13 +7,28 @@ compute, are recomputed where ``with_cp`` asks for it.
 import contextlib
 import contextvars
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
+
+_kept = contextvars.ContextVar('kept', default=False)
+
+
+@contextlib.contextmanager
+def keep_activations() -> Iterator[None]:
+    """Nothing is recomputed that :func:`recompute` is asked for in the ``with`` block.
+
+    For small maps, where asking costs more than the arithmetic.
+    """
+    token = _kept.set(True)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
 
 
 def recompute(
@@ -25,14 +40,17 @@ def recompute(
     """``function(*inputs)`` that keeps only its inputs for the backward pass.
 
     The backward pass calls it again, up to the last tensor that it needs: a linear layer or a
-    convolution at the end is not repeated. Does nothing special without gradients, nor while
-    compiling or tracing: a compiler makes that choice itself.
+    convolution at the end is not repeated. Does nothing special without gradients, in a
+    :func:`keep_activations` block, nor while compiling or tracing: a compiler makes that choice
+    itself.
 
     Args:
         norms: the batch norms inside; their running statistics are updated once, not twice.
         random: whether the function draws random numbers, which must then be drawn again alike.
     """
     if not torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return function(*inputs)
+    if _kept.get():  # read last: a compiler cannot
         return function(*inputs)
     # The backward pass runs outside `use_backend` blocks that the forward pass ran in.
     context = contextvars.copy_context()

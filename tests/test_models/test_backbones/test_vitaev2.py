@@ -105,11 +105,19 @@ def test_norm_eval_keeps_statistics():
     assert all(m.training for m in nano().train().modules() if isinstance(m, nn.BatchNorm2d))
 
 
-def test_checkpointing_changes_no_gradient():
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(with_cp=True),
+        dict(keep_activations=True),
+        dict(with_cp=True, keep_activations=True),
+    ],
+)
+def test_what_is_kept_changes_no_gradient(options):
     x = torch.randn(2, 3, 64, 64)
     gradients, statistics = [], []
-    for with_cp in (False, True):
-        backbone = nano(with_cp=with_cp, drop_path_rate=0.0).train()
+    for chosen in ({}, options):
+        backbone = nano(drop_path_rate=0.0, **chosen).train()
         backbone(x)[0].sum().backward()
         gradients.append([p.grad for p in backbone.parameters()])
         statistics.append(dict(backbone.named_buffers()))
@@ -118,8 +126,8 @@ def test_checkpointing_changes_no_gradient():
     torch.testing.assert_close(*statistics)
 
 
-def test_checkpointing_saves_activations():
-    def saved(with_cp):
+def test_what_is_kept():
+    def kept(**options):
         count = 0
 
         def pack(tensor):
@@ -127,12 +135,16 @@ def test_checkpointing_saves_activations():
             count += tensor.numel()
             return tensor
 
-        backbone = nano(with_cp=with_cp).train()
+        backbone = nano(**options).train()
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             backbone(torch.randn(1, 3, 64, 64))
         return count
 
-    assert saved(True) < 0.5 * saved(False)
+    plain, checkpointed = kept(), kept(with_cp=True)
+    assert checkpointed < 0.5 * plain
+    assert kept(keep_activations=True) > 1.5 * plain
+    # Each cell is still done again as a whole.
+    assert kept(with_cp=True, keep_activations=True) == checkpointed
 
 
 def test_drop_path_schedules():
