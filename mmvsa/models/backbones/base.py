@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmvsa.models.checkpoints import load_pretrained, resize_to_model
 from mmvsa.models.conversions import adapt_state_dict
-from mmvsa.models.layers import WindowTransform, keep_activations, recompute
+from mmvsa.models.layers import Repeating, WindowTransform, recompute
 
 # Modules that count as one layer where learning rates decay layer by layer. Tokens and positions
 # go with the first, what belongs to none (norms of outputs, pyramids) with the head.
@@ -56,7 +56,7 @@ class Backbone(BaseModule):
         if not -1 <= frozen_stages <= num_stages:
             raise ValueError(f'frozen_stages must be from -1 to {num_stages}, got {frozen_stages}')
         self.frozen_stages, self.norm_eval, self.with_cp = frozen_stages, norm_eval, with_cp
-        self.keep_activations = keep_activations
+        self.keep_activations, self._layers_keep = keep_activations, False
         self.in_channels = in_channels
         self._register_load_state_dict_pre_hook(self._adapt_state_dict)
 
@@ -132,16 +132,22 @@ class Backbone(BaseModule):
 
     def run_cell(self, cell: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Call a cell, recomputing it in the backward pass if ``with_cp``."""
-        run = cell
-        if self.keep_activations and not torch.compiler.is_compiling():
-            run = functools.partial(_keeping, cell)
+        if self.keep_activations and not (self._layers_keep or torch.compiler.is_compiling()):
+            self._make_layers_keep()
         if self.with_cp and torch.is_grad_enabled() and self.training:
             if torch.compiler.is_compiling():
                 return checkpoint(cell, x, use_reentrant=False)
             module = cell.func if isinstance(cell, functools.partial) else cell
             assert isinstance(module, nn.Module)
-            return recompute(run, x, norms=list(module.modules()), random=True)
-        return run(x)
+            return recompute(cell, x, norms=list(module.modules()), random=True)
+        return cell(x)
+
+    def _make_layers_keep(self) -> None:
+        # Marked on the layers: a cell may be called again from outside, by FSDP's checkpointing.
+        for module in self.modules():
+            if isinstance(module, Repeating):
+                module.keep_activations = True
+        self._layers_keep = True
 
     def _adapt_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Before loading: the authors' keys become ours, tables get this model's size."""
@@ -153,11 +159,6 @@ class Backbone(BaseModule):
         for key in own:
             del state_dict[key]
         state_dict.update({prefix + k: v for k, v in adapted.items()})
-
-
-def _keeping(cell: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    with keep_activations():
-        return cell(x)
 
 
 def _check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from .convolutions import (
 from .linear import Mlp, linear
 from .performer import PerformerAttention
 from .position import resize_position
-from .recompute import keep_activations, recompute
+from .recompute import Repeating, recompute
 from .window_transforms import (
     FixedWindow,
     Quadrangle,
@@ -35,6 +35,7 @@ __all__ = [
     'PerformerAttention',
     'PyramidReduction',
     'Quadrangle',
+    'Repeating',
     'RotatedVariedSizeWindow',
     'VariedSizeWindow',
     'WindowGeometry',
@@ -42,7 +43,6 @@ __all__ = [
     'WindowedAttention',
     'attend',
     'build_window_transform',
-    'keep_activations',
     'linear',
     'pad_to_multiple',
     'recompute',

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmvsa.ops.backends import AUTO, Backend, check_backend_name, choose_backend
 
 from .linear import linear
-from .recompute import recompute
+from .recompute import Repeating, recompute
 from .window_transforms import WindowTransform, build_window_transform
 from .windows import (
     PADDINGS,
@@ -95,7 +95,7 @@ def _by_distance(table: Tensor, length: int) -> Tensor:
     return table[position[:, None] - position + length - 1]
 
 
-class _Attention(nn.Module):
+class _Attention(Repeating):
     """Projections that every attention has.
 
     ``qkv`` has the rows of Swin and of the authors: all heads of q, then of k, then of v.
@@ -239,7 +239,8 @@ class WindowedAttention(_Attention):
             return attend(q, k, v, self._bias(q), self.scale, self._dropout)
 
         if q.device.type == 'cpu':
-            out = recompute(attention, q, *source, random=self._dropout > 0)
+            random, keep = self._dropout > 0, self.keep_activations
+            out = recompute(attention, q, *source, random=random, keep=keep)
         else:
             out = attention(q, *source)
         return geometry.crop(window_merge(out, self.window_size, geometry.grid))

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .recompute import recompute
+from .recompute import Repeating, recompute
 
 
 def to_nchw(x: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class PyramidReduction(nn.Module):
         return torch.cat([conv(x) for conv in self.convs], 1)
 
 
-class ParallelConvolution(nn.Sequential):
+class ParallelConvolution(nn.Sequential, Repeating):
     """PCM: 3x3 grouped convolutions with batch norm and SiLU between them.
 
     For the backward pass only the convolutions' outputs are kept; norms and SiLU are repeated.
@@ -121,15 +121,15 @@ class ParallelConvolution(nn.Sequential):
             pending.append(layer)
             # Not SyncBatchNorm, which must not talk to the other processes twice.
             if not isinstance(layer, (nn.BatchNorm2d, SiLU)):
-                x, pending = _run(pending, x), []
-        return _run(pending, x)
+                x, pending = self._run(pending, x), []
+        return self._run(pending, x)
 
-
-def _run(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
-    """The layers one after another, all but the last repeated in the backward pass."""
-    if len(layers) > 1:
-        return recompute(functools.partial(_chain, layers), x, norms=layers)
-    return _chain(layers, x)
+    def _run(self, layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+        """The layers one after another, all but the last repeated in the backward pass."""
+        if len(layers) > 1:
+            chain = functools.partial(_chain, layers)
+            return recompute(chain, x, norms=layers, keep=self.keep_activations)
+        return _chain(layers, x)
 
 
 def _chain(layers: Sequence[nn.Module], x: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from .recompute import recompute
+from .recompute import Repeating, recompute
 
 
 def linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:
@@ -14,7 +14,7 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:
     return layer
 
 
-class Mlp(nn.Module):
+class Mlp(Repeating):
     """Linear, GELU, linear, on the last dimension; dropout after each linear layer.
 
     For the backward pass the first layer's output is kept, its GELU is repeated.
@@ -29,8 +29,13 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor, norm: nn.Module | None = None) -> Tensor:
         """(..., C) -> (..., C), of ``norm(x)`` if there is a norm; that is repeated too."""
-        hidden = self.fc1(x) if norm is None else recompute(lambda x: self.fc1(norm(x)), x)
-        return recompute(self._finish, hidden, random=self.training and self.drop.p > 0)
+        keep = self.keep_activations
+        if norm is None:
+            hidden = self.fc1(x)
+        else:
+            hidden = recompute(lambda x: self.fc1(norm(x)), x, keep=keep)
+        random = self.training and self.drop.p > 0
+        return recompute(self._finish, hidden, random=random, keep=keep)
 
     def _finish(self, hidden: Tensor) -> Tensor:
         return self.drop(self.fc2(self.drop(self.act(hidden))))

@@ -7,7 +7,7 @@ compute, are recomputed where ``with_cp`` asks for it.
 import contextlib
 import contextvars
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,42 +15,28 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
-_kept = contextvars.ContextVar('kept', default=False)
-
-
-@contextlib.contextmanager
-def keep_activations() -> Iterator[None]:
-    """Nothing is recomputed that :func:`recompute` is asked for in the ``with`` block.
-
-    For small maps, where asking costs more than the arithmetic.
-    """
-    token = _kept.set(True)
-    try:
-        yield
-    finally:
-        _kept.reset(token)
-
 
 def recompute(
     function: Callable[..., Any],
     *inputs: Any,
     norms: Sequence[nn.Module] = (),
     random: bool = False,
+    keep: bool = False,
 ) -> Any:
     """``function(*inputs)`` that keeps only its inputs for the backward pass.
 
     The backward pass calls it again, up to the last tensor that it needs: a linear layer or a
-    convolution at the end is not repeated. Does nothing special without gradients, in a
-    :func:`keep_activations` block, nor while compiling or tracing: a compiler makes that choice
-    itself.
+    convolution at the end is not repeated. Does nothing special without gradients, nor
+    while compiling or tracing: a compiler makes that choice itself.
 
     Args:
         norms: the batch norms inside; their running statistics are updated once, not twice.
         random: whether the function draws random numbers, which must then be drawn again alike.
+        keep: keep everything instead: with small maps, asking costs more than the arithmetic.
     """
-    if not torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if keep or not torch.is_grad_enabled():
         return function(*inputs)
-    if _kept.get():  # read last: a compiler cannot
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return function(*inputs)
     # The backward pass runs outside `use_backend` blocks that the forward pass ran in.
     context = contextvars.copy_context()
@@ -61,6 +47,12 @@ def recompute(
         preserve_rng_state=random,
         context_fn=lambda: (contextlib.nullcontext(), KeepStatistics(norms)),
     )
+
+
+class Repeating(nn.Module):
+    """A module that repeats cheap steps in the backward pass unless ``keep_activations``."""
+
+    keep_activations = False
 
 
 class KeepStatistics:

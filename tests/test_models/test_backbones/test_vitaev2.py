@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
 from mmvsa.models import ViTAEv2, WindowedAttention
 from mmvsa.models.backbones.vitaev2 import ARCHS, drop_path_rates, resolve_arch
@@ -145,6 +146,16 @@ def test_what_is_kept():
     assert kept(keep_activations=True) > 1.5 * plain
     # Each cell is still done again as a whole.
     assert kept(with_cp=True, keep_activations=True) == checkpointed
+
+
+def test_keeping_goes_with_checkpointing_from_outside():
+    """As FSDP's: cells are called again without the backbone."""
+    backbone = nano(keep_activations=True).train()
+    for stage in backbone.stages:
+        for index, block in enumerate(stage.blocks):
+            stage.blocks[index] = checkpoint_wrapper(block)
+    backbone(torch.randn(2, 3, 64, 64))[0].sum().backward()
+    assert all(p.grad is not None for p in backbone.stages[0].parameters())
 
 
 def test_drop_path_schedules():
