@@ -2,7 +2,7 @@
 
 Contenders are written [SOURCE:]NAME[@OPTION,...]. Sources: ours (none), timm, mmpretrain, and
 official, the authors' checkout given by --official. Options: float32, bfloat16 or float16
-(autocast), channels_last, compile, with_cp (ours), backend=NAME (ours). For example:
+(autocast), channels_last, compile; of ours with_cp, keep_activations, backend=NAME. For example:
 
     python tools/analysis_tools/benchmark.py vitaev2-s-vsa vitaev2-s-vsa@bf16 \\
         official:ViTAEv2_VSA_S timm:swin_tiny_patch4_window7_224 \\
