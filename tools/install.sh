@@ -390,7 +390,7 @@ verify() {
 
 # --------------------------------------------------------------------------------------------------
 
-find_todo() {
+find_missing() {
   local arguments=(--root "$MMVSA_ROOT" --torch-min "$TORCH_MIN" --mmcv "$MMCV_VERSION")
   if ((CUDA)); then arguments+=(--cuda); fi
   if ((WITH_ROTATE)); then arguments+=(--extra rotate "${ROTATE[@]}"); fi
@@ -400,7 +400,7 @@ find_todo() {
 }
 
 # has STEP: whether it is among what is to do, which lists "step" and "step:why".
-has() { [[ " $TODO" == *" $1"[\ :]* ]]; }
+has() { [[ " $MISSING" == *" $1"[\ :]* ]]; }
 
 torch_info() {
   read -r TORCH_FULL TORCH_CUDA <<<"$("$ENV_PYTHON" "$INSTALLER/check.py" torch)" || true
@@ -409,7 +409,7 @@ torch_info() {
 }
 
 refuse_upstream() {
-  local found="${TODO#*upstream:}"
+  local found="${MISSING#*upstream:}"
   die "the environment holds packages of upstream OpenMMLab: ${found%% *}" \
     'They own the same modules as the onedl-* packages. Either keep them and add only mmvsa:' \
     '  pip install --no-deps --no-build-isolation -e .' \
@@ -447,10 +447,10 @@ count_steps() {
 
 # The state "unknown-build": somebody else's build of mmcv, which is good if its ops import.
 accept_foreign_mmcv() {
-  if [[ "$TODO" == *mmcv:unknown-build* ]] && ! has torch && ops_import; then
-    TODO=" ${TODO} "
-    TODO="${TODO/ mmcv:unknown-build / }"
-    TODO="${TODO# }"
+  if [[ "$MISSING" == *mmcv:unknown-build* ]] && ! has torch && ops_import; then
+    MISSING=" ${MISSING} "
+    MISSING="${MISSING/ mmcv:unknown-build / }"
+    MISSING="${MISSING# }"
   fi
 }
 
@@ -458,15 +458,15 @@ main() {
   local start=$SECONDS
   prepare_env
   torch_info
-  TODO="$(find_todo) "
+  MISSING="$(find_missing) "
   if has upstream; then refuse_upstream; fi
   accept_foreign_mmcv
-  if [[ -z "${TODO// /}" && -e "$UNFINISHED" ]]; then TODO='verification '; fi
-  if [[ -z "${TODO// /}" ]]; then
+  if [[ -z "${MISSING// /}" && -e "$UNFINISHED" ]]; then MISSING='verification '; fi
+  if [[ -z "${MISSING// /}" ]]; then
     ((QUIET)) || say "mmvsa is installed in $ENV_DIR: nothing to do."
     return
   fi
-  if ((CHECK_ONLY)); then say "missing: $TODO"; exit 1; fi
+  if ((CHECK_ONLY)); then say "missing: $MISSING"; exit 1; fi
 
   [[ -n "$LOG" ]] || open_log
   lock
@@ -509,7 +509,7 @@ lock() {
   flock -n 9 && return
   say 'Waiting for another install to end ...'
   flock 9
-  TODO="$(find_todo) "
+  MISSING="$(find_missing) "
 }
 
 main

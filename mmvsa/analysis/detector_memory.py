@@ -38,7 +38,7 @@ def compare_checkpointing(step: DetectorStep) -> dict[bool, PeakMemory]:
     """Peak memory with ``with_cp`` of the backbone off and on, each in a process of its own.
 
     Raises:
-        UsageError: the config is no detector, or its backbone has no ``with_cp``.
+        UsageError: the config is no detector.
     """
     model = load_config(step.config, step.options).get('model', {})
     if 'bbox_head' not in model and 'rpn_head' not in model:

@@ -27,13 +27,13 @@ class Backbone(BaseModule):
     Args:
         num_stages: number of stages.
         out_indices: stages whose maps are returned; negative ones count from the end.
+        in_channels: channels of the image.
         frozen_stages: number of first stages (with their reduction cells) that do not train;
             -1 or 0 freezes nothing.
         norm_eval: keep batch norms in evaluation mode while training.
         with_cp: activation checkpointing, cell by cell: less memory, more time.
         keep_activations: keep norms, activations and attention weights for the backward pass
             instead of repeating them: more memory, less time; with small maps much less.
-        in_channels: channels of the image.
         init_cfg: MMEngine's; ``dict(type='Pretrained', checkpoint=..., prefix='backbone.')``
             takes files of mmvsa and of the authors.
     """
@@ -44,12 +44,13 @@ class Backbone(BaseModule):
         self,
         num_stages: int,
         out_indices: Sequence[int],
-        frozen_stages: int,
-        norm_eval: bool,
-        with_cp: bool,
-        keep_activations: bool,
-        in_channels: int,
-        init_cfg: dict | list | None,
+        *,
+        in_channels: int = 3,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        keep_activations: bool = False,
+        init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.out_indices = _check_out_indices(out_indices, num_stages)

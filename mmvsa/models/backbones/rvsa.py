@@ -143,9 +143,9 @@ class RVSA(Backbone):
         attn_drop_rate: dropout of attention weights.
         drop_path_rate: largest drop-path rate; it rises linearly over all blocks.
         attention_backend: sampling backend, see :mod:`mmvsa.ops.backends`.
-        frozen_stages: number of first blocks, with the patch embedding, that do not train.
-        in_channels, norm_eval, with_cp, keep_activations, init_cfg: see
-            :class:`~mmvsa.models.backbones.base.Backbone`.
+        options: in_channels, frozen_stages, norm_eval, with_cp, keep_activations and init_cfg of
+            :class:`~mmvsa.models.backbones.base.Backbone`; frozen_stages counts blocks, the first
+            with the patch embedding.
 
     Input (B, 3, H, W) of any H and W; output a tuple of (B, C, H', W') or (B, C).
     """
@@ -165,30 +165,16 @@ class RVSA(Backbone):
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         attention_backend: str = AUTO,
-        in_channels: int = 3,
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        keep_activations: bool = False,
-        init_cfg: dict | list | None = None,
+        **options: Any,
     ) -> None:
         settings = resolve_arch(arch)
         depth, dims, patch = settings['depth'], settings['embed_dims'], settings['patch_size']
-        super().__init__(
-            depth,
-            out_indices,
-            frozen_stages,
-            norm_eval,
-            with_cp,
-            keep_activations,
-            in_channels,
-            init_cfg,
-        )
+        super().__init__(depth, out_indices, **options)
         self.arch_settings = settings
         self._set_output(out_type, final_norm, dims)
         side = -(-img_size // patch)
         self.position_size = (side, side)
-        self.patch_embed = PatchReduction(in_channels, dims, patch)
+        self.patch_embed = PatchReduction(self.in_channels, dims, patch)
         position = torch.zeros(1, side * side, dims)
         self.pos_embed = nn.Parameter(nn.init.trunc_normal_(position, std=0.02))
         self.drop = nn.Dropout(drop_rate)

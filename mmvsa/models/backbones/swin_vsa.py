@@ -120,7 +120,7 @@ class SwinVSA(Backbone):
         attn_drop_rate: dropout of attention weights.
         drop_path_rate: largest drop-path rate; it rises linearly over all blocks.
         attention_backend: sampling backend, see :mod:`mmvsa.ops.backends`.
-        in_channels, frozen_stages, norm_eval, with_cp, keep_activations, init_cfg: see
+        options: in_channels, frozen_stages, norm_eval, with_cp, keep_activations and init_cfg of
             :class:`~mmvsa.models.backbones.base.Backbone`; the patch embedding is frozen with the
             first stage.
 
@@ -142,25 +142,11 @@ class SwinVSA(Backbone):
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         attention_backend: str = AUTO,
-        in_channels: int = 3,
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        keep_activations: bool = False,
-        init_cfg: dict | list | None = None,
+        **options: Any,
     ) -> None:
         settings = resolve_arch(arch)
         depths = settings['depths']
-        super().__init__(
-            len(depths),
-            out_indices,
-            frozen_stages,
-            norm_eval,
-            with_cp,
-            keep_activations,
-            in_channels,
-            init_cfg,
-        )
+        super().__init__(len(depths), out_indices, **options)
         if rpe not in RELATIVE_POSITIONS:
             raise ValueError(f'rpe must be one of {RELATIVE_POSITIONS}, got {rpe!r}')
         self.arch_settings = settings
@@ -177,7 +163,7 @@ class SwinVSA(Backbone):
         )
         self._block_options = (position_conv, settings['mlp_ratio'], drop_rate)
         self.patch_embed = PatchEmbed(
-            in_channels,
+            self.in_channels,
             settings['embed_dims'],
             kernel_size=settings['patch_size'],
             stride=settings['patch_size'],

@@ -265,7 +265,7 @@ class ViTAE(Backbone):
         attn_drop_rate: dropout of attention weights.
         performer_drop_rate: dropout after projections and in MLPs of reduction cells.
         drop_path_rate: largest drop-path rate; it rises linearly over all normal cells.
-        in_channels, frozen_stages, norm_eval, with_cp, keep_activations, init_cfg: see
+        options: in_channels, frozen_stages, norm_eval, with_cp, keep_activations and init_cfg of
             :class:`~mmvsa.models.backbones.base.Backbone`.
 
     Input (B, 3, H, W) of any H and W; output a tuple of (B, C_i, ceil(H / s_i), ceil(W / s_i)) or
@@ -283,25 +283,11 @@ class ViTAE(Backbone):
         attn_drop_rate: float = 0.0,
         performer_drop_rate: float = 0.1,
         drop_path_rate: float = 0.0,
-        in_channels: int = 3,
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        keep_activations: bool = False,
-        init_cfg: dict | list | None = None,
+        **options: Any,
     ) -> None:
         settings = resolve_arch(arch)
         depths = settings['depths']
-        super().__init__(
-            len(depths),
-            out_indices,
-            frozen_stages,
-            norm_eval,
-            with_cp,
-            keep_activations,
-            in_channels,
-            init_cfg,
-        )
+        super().__init__(len(depths), out_indices, **options)
         if out_type not in OUT_TYPES:
             raise ValueError(f'out_type must be one of {OUT_TYPES}, got {out_type!r}')
         self.arch_settings, self.out_type = settings, out_type
@@ -311,7 +297,7 @@ class ViTAE(Backbone):
         )
         self.stages = ModuleList()
         rates = drop_path_rates(drop_path_rate, depths, 'cumulative')
-        channels = in_channels
+        channels = self.in_channels
         for index in range(len(depths)):
             reduction = self._reduction(index, channels)
             self.stages.append(_Stage(reduction, self._blocks(index, rates[index])))

@@ -312,7 +312,7 @@ class ViTAEv2(Backbone):
         drop_path_rate: largest drop-path rate.
         drop_path_schedule: see :func:`drop_path_rates`.
         attention_backend: sampling backend, see :mod:`mmvsa.ops.backends`.
-        in_channels, frozen_stages, norm_eval, with_cp, keep_activations, init_cfg: see
+        options: in_channels, frozen_stages, norm_eval, with_cp, keep_activations and init_cfg of
             :class:`~mmvsa.models.backbones.base.Backbone`.
 
     Input (B, 3, H, W) of any H and W; output a tuple of (B, C_i, ceil(H / s_i), ceil(W / s_i)).
@@ -330,25 +330,11 @@ class ViTAEv2(Backbone):
         drop_path_rate: float = 0.0,
         drop_path_schedule: str = 'cumulative',
         attention_backend: str = AUTO,
-        in_channels: int = 3,
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        keep_activations: bool = False,
-        init_cfg: dict | list | None = None,
+        **options: Any,
     ) -> None:
         settings = resolve_arch(arch)
         num_stages = len(settings['depths'])
-        super().__init__(
-            num_stages,
-            out_indices,
-            frozen_stages,
-            norm_eval,
-            with_cp,
-            keep_activations,
-            in_channels,
-            init_cfg,
-        )
+        super().__init__(num_stages, out_indices, **options)
         self.arch_settings = settings
         self._attention_options: dict[str, Any] = dict(
             window_transform=window_transform,
@@ -361,7 +347,7 @@ class ViTAEv2(Backbone):
         self.drop_rate = drop_rate
         rates = drop_path_rates(drop_path_rate, settings['depths'], drop_path_schedule)
         self.stages = ModuleList()
-        channels = in_channels
+        channels = self.in_channels
         for index in range(num_stages):
             self.stages.append(self._build_stage(index, channels, rates[index]))
             channels = settings['token_dims'][index]

@@ -224,7 +224,11 @@ class WindowedAttention(_Attention):
         return self.proj_drop(self.proj(out))
 
     def _attend_windows(
-        self, geometry: WindowGeometry, q: Tensor, keys_values: Callable, *source: Tensor
+        self,
+        geometry: WindowGeometry,
+        q: Tensor,
+        keys_values: Callable[..., tuple[Tensor, Tensor]],
+        *source: Tensor,
     ) -> Tensor:
         """(B, H, W, out_dims) of q (B*nH*nW, heads, ws*ws, d) and the k and v alike that
         ``keys_values(*source)`` gives.

@@ -26,8 +26,8 @@ def recompute(
     """``function(*inputs)`` that keeps only its inputs for the backward pass.
 
     The backward pass calls it again, up to the last tensor that it needs: a linear layer or a
-    convolution at the end is not repeated. Does nothing special without gradients, nor
-    while compiling or tracing: a compiler makes that choice itself.
+    convolution at the end is not repeated. Does nothing special without gradients, nor while
+    compiling or tracing: a compiler makes that choice itself.
 
     Args:
         norms: the batch norms inside; their running statistics are updated once, not twice.
