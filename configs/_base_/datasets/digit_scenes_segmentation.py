@@ -19,9 +19,8 @@ metainfo = dict(
     ],
 )
 
-# Smaller than the scenes of 256, so that the digits that own most pixels have the sizes that the
-# classifier of digit_scenes_classification.py is trained on; predictions are scored at the full
-# size. At 128 and at 256 pixels fewer are right after as many trained pixels.
+# Smaller than the scenes of 256: after about as many trained pixels this had the best mIoU of
+# 128, 192 and 256 (configs/quickstart/README.md). Predictions are scored at the full size.
 image_size = (192, 192)
 crop_size = (144, 144)
 train_pipeline = [
