@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
 from unittest import mock
@@ -43,9 +44,15 @@ def run_tool(name: str, *args: object) -> None:
     # MMEngine's global objects are named by config and second: two quick runs would share them.
     for manager in (DefaultScope, MessageHub, MMLogger, *_visualizers(Visualizer)):
         manager._instance_dict.clear()
+    script = ROOT / f'tools/{name}.py'
     # The tool exports LOCAL_RANK, which would leak into later tests.
-    with mock.patch.object(sys, 'argv', argv), mock.patch.dict(os.environ):
-        runpy.run_path(str(ROOT / f'tools/{name}.py'), run_name='__main__')
+    with mock.patch.object(sys, 'argv', argv), mock.patch.dict(os.environ), _beside(script):
+        runpy.run_path(str(script), run_name='__main__')
+
+
+def _beside(script: Path) -> AbstractContextManager:
+    """A script imports modules of its folder, as where Python runs it."""
+    return mock.patch.object(sys, 'path', [str(script.parent), *sys.path])
 
 
 def _visualizers(base: type) -> Iterator[type]:
@@ -76,8 +83,10 @@ def run_command(*args: object, **env: str) -> str:
 
 def load_tool(name: str) -> ModuleType:
     """The module of ``tools/<name>.py``, to call its ``main`` in this process."""
-    spec = importlib.util.spec_from_file_location(Path(name).name, ROOT / f'tools/{name}.py')
+    script = ROOT / f'tools/{name}.py'
+    spec = importlib.util.spec_from_file_location(script.stem, script)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with _beside(script), mock.patch.dict(os.environ):
+        spec.loader.exec_module(module)
     return module

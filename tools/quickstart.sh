@@ -8,6 +8,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tools/installer/env.sh
 tools/install.sh --quiet
 mmvsa_activate
-# One waiting thread that spins on a shared core halves the speed of the others.
-export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 exec python tools/train.py configs/quickstart/vitaev2-vsa-nano_digits.py "$@"

@@ -4,9 +4,9 @@
 import argparse
 import os
 
-# OpenMP reads this when PyTorch is loaded. Its threads spin while they wait for each other: one
-# other busy process on two cores then makes a small model more than ten times slower.
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+from openmp import set_wait_policy
+
+set_wait_policy()  # before anything loads PyTorch
 
 from mmengine.config import Config, DictAction
 

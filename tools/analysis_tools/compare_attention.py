@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # as tools/train.py
+# For the training runs, too: others may start beside them at any time.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 import torch
 from mmengine.config import Config, DictAction
