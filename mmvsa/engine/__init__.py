@@ -3,6 +3,7 @@
 from .digit_scenes import PrepareDigitScenesHook
 from .hooks import NextStepsHook, TrainingCurveHook, WindowVisualizationHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
+from .merged_groups import MergedGroupsOptimWrapperConstructor
 from .optimizers import CpuAmpOptimWrapper
 from .runner import FlexibleRunner
 from .strategies import FSDPStrategy
@@ -12,6 +13,7 @@ __all__ = [
     'FSDPStrategy',
     'FlexibleRunner',
     'LayerDecayOptimWrapperConstructor',
+    'MergedGroupsOptimWrapperConstructor',
     'NextStepsHook',
     'PrepareDigitScenesHook',
     'TrainingCurveHook',

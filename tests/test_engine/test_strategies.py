@@ -63,15 +63,16 @@ def test_trains_saves_and_resumes_as_one_process(tmp_path: Path) -> None:
 
 
 def assert_same_optimizer(whole: dict, sharded: dict) -> None:
-    """Groups in the same order, one parameter each; a sharded run knows them by name."""
-    for number, (left, right) in enumerate(
-        zip(whole['param_groups'], sharded['param_groups'], strict=True)
-    ):
+    """Groups and their parameters in the same order; a sharded run knows them by name."""
+    for left, right in zip(whole['param_groups'], sharded['param_groups'], strict=True):
         assert (left['lr'], left['weight_decay']) == (right['lr'], right['weight_decay'])
-        (name,) = right['params']
-        for kind in ('step', 'exp_avg', 'exp_avg_sq'):
-            value = whole['state'][number][kind]
-            scale = max(float(value.abs().max()), 1e-12)
-            torch.testing.assert_close(
-                sharded['state'][name][kind] / scale, value / scale, rtol=0, atol=0.02, msg=name
-            )
+        for number, name in zip(left['params'], right['params'], strict=True):
+            assert_same_state(whole['state'][number], sharded['state'][name], name)
+
+
+def assert_same_state(whole: dict, sharded: dict, name: str) -> None:
+    for kind in ('step', 'exp_avg', 'exp_avg_sq'):
+        scale = max(float(whole[kind].abs().max()), 1e-12)
+        torch.testing.assert_close(
+            sharded[kind] / scale, whole[kind] / scale, rtol=0, atol=0.02, msg=name
+        )
