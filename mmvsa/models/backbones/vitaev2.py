@@ -111,6 +111,7 @@ _PER_STAGE = (
     'dilations',
     'nc_groups',
     'rc_groups',
+    'window_size',
 )
 _REQUIRED = _PER_STAGE[:7]
 
@@ -134,6 +135,8 @@ def resolve_arch(arch: str | dict[str, Any]) -> dict[str, Any]:
         )
     settings = {**ARCH_DEFAULTS, **arch}
     num_stages = len(settings['depths'])
+    if isinstance(settings['window_size'], int):
+        settings['window_size'] = (settings['window_size'],) * num_stages
     for key in _PER_STAGE:
         value = settings[key]
         if key in ARCH_DEFAULTS and key not in arch:
@@ -300,7 +303,8 @@ class ViTAEv2(Backbone):
     Args:
         arch: a name of :data:`ARCHS`, or a dict with ``embed_dims``, ``token_dims``, ``depths``,
             ``num_heads``, ``rc_heads``, ``rc_attention`` and ``nc_attention`` per stage (rc:
-            reduction cells, nc: normal cells) and any of :data:`ARCH_DEFAULTS`.
+            reduction cells, nc: normal cells) and any of :data:`ARCH_DEFAULTS`; ``window_size``
+            is one for all stages or one for each.
         out_indices: stages whose maps are returned.
         window_transform: options of the window transform of ``'vsa'`` attention, with its
             ``type`` for another member of the family.
@@ -371,11 +375,12 @@ class ViTAEv2(Backbone):
         settings = self.arch_settings
         dims = settings['token_dims'][index]
         kind = settings['nc_attention'][index]
+        heads, window_size = settings['num_heads'][index], settings['window_size'][index]
         blocks = [
             NormalCell(
                 dims,
                 settings['nc_groups'][index],
-                self._attention(kind, dims, dims, settings['num_heads'][index], False),
+                self._attention(kind, dims, dims, heads, window_size, False),
                 self._has_position_conv(kind),
                 settings['mlp_ratio'],
                 self.drop_rate,
@@ -389,7 +394,7 @@ class ViTAEv2(Backbone):
         settings = self.arch_settings
         kind = settings['rc_attention'][index]
         embed_dims, dilations = settings['embed_dims'][index], settings['dilations'][index]
-        heads = settings['rc_heads'][index]
+        heads, window_size = settings['rc_heads'][index], settings['window_size'][index]
         return ReductionCell(
             in_channels,
             embed_dims,
@@ -399,7 +404,7 @@ class ViTAEv2(Backbone):
             dilations,
             settings['rc_groups'][index],
             settings['wide_pcm'],
-            self._attention(kind, embed_dims * len(dilations), dims, heads, True),
+            self._attention(kind, embed_dims * len(dilations), dims, heads, window_size, True),
             self._has_position_conv(kind),
             settings['rc_mlp_ratio'],
             self.drop_rate,
@@ -410,7 +415,13 @@ class ViTAEv2(Backbone):
         return kind == 'vsa' if chosen is None else chosen
 
     def _attention(
-        self, kind: str, in_dims: int, out_dims: int, heads: int, reduction: bool
+        self,
+        kind: str,
+        in_dims: int,
+        out_dims: int,
+        heads: int,
+        window_size: int,
+        reduction: bool,
     ) -> nn.Module:
         """Attention of a cell; the differences between kinds are the authors' code's."""
         options = self._attention_options
@@ -427,7 +438,7 @@ class ViTAEv2(Backbone):
             common['qkv_bias'] = options['qkv_bias'] and not reduction
             return FullAttention(value_skip=reduction, **common)
         relative_position = self.arch_settings['relative_position']
-        common['window_size'] = self.arch_settings['window_size']
+        common['window_size'] = window_size
         common['relative_position'] = (
             kind == 'vsa' if relative_position is None else relative_position
         )

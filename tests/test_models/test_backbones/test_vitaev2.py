@@ -231,6 +231,7 @@ def test_per_stage_lists_may_have_any_number_of_stages():
     [
         ('xl', "unknown arch 'xl'.*'s-vsa'"),
         ({**NANO, 'num_heads': (2, 2)}, 'num_heads has 2 entries for 4 stages'),
+        ({**NANO, 'window_size': (8, 4)}, 'window_size has 2 entries for 4 stages'),
         ({**NANO, 'num_heads': (3, 2, 4, 4)}, 'num_heads=3 does not divide the width 16'),
         (
             {**NANO, 'rc_attention': ('window', 'vsa', 'vsa', 'linear')},
@@ -276,4 +277,11 @@ def test_wrong_images_are_named(shape, message):
 
 def test_named_archs_resolve_to_complete_settings():
     settings = resolve_arch('S-VSA')
-    assert settings['window_size'] == 7 and settings['downsample'] == (4, 2, 2, 2)
+    assert settings['window_size'] == (7, 7, 7, 7) and settings['downsample'] == (4, 2, 2, 2)
+
+
+def test_each_stage_has_its_window_size():
+    backbone = nano({**NANO, 'window_size': (8, 4, 2, 2)})
+    for stage, expected in zip(backbone.stages[:3], (8, 4, 2), strict=True):
+        windows = {m.window_size for m in stage.modules() if isinstance(m, WindowedAttention)}
+        assert windows == {expected}
