@@ -28,7 +28,7 @@ model = dict(
     ),
 )
 
-max_epochs = 40
+max_epochs = 16
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, end=1, convert_to_iter_based=True),
     dict(

@@ -22,7 +22,7 @@ metainfo = dict(
 # Smaller than the scenes of 256: after about as many trained pixels this had the best mIoU of
 # 128, 192 and 256 (configs/quickstart/README.md). Predictions are scored at the full size.
 image_size = (192, 192)
-crop_size = (144, 144)
+crop_size = (128, 128)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
