@@ -22,6 +22,7 @@ metainfo = dict(
 # Smaller than the scenes of 256: after about as many trained pixels this had the best mIoU of
 # 128, 192 and 256 (configs/quickstart/README.md). Predictions are scored at the full size.
 image_size = (192, 192)
+# The windows of _base_/models/vitaev2-vsa-nano.py divide the maps of both sizes.
 crop_size = (128, 128)
 train_pipeline = [
     dict(type='LoadImageFromFile'),

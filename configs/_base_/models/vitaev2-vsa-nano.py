@@ -1,4 +1,4 @@
-# A small ViTAEv2-VSA: windows divide every map of 64, 128 and 192 pixels.
+# A small ViTAEv2-VSA: windows divide every map of 64, 128, 192 and 256 pixels.
 nano_arch = dict(
     # The pyramids are as wide as the tokens and the convolutions are dense: with half as wide ones
     # and eight groups a classifier learned much slower (configs/quickstart/README.md).
@@ -7,7 +7,8 @@ nano_arch = dict(
     depths=(1, 1, 2, 1),
     num_heads=(2, 2, 4, 4),
     rc_heads=(2, 2, 4, 4),
-    # Fixed windows where maps are largest, as in ViTAEv2: varied ones took a third of a step there.
+    # Fixed windows where maps are largest, as in ViTAEv2: there varied ones took over half of the
+    # attention's time.
     rc_attention=('window', 'vsa', 'vsa', 'vsa'),
     nc_attention=('window', 'vsa', 'vsa', 'vsa'),
     dilations=((1, 2), (1, 2), (1, 2), (1, 2)),
