@@ -1,9 +1,10 @@
-"""Hooks, optimizer wrappers and their constructors, the runner and strategy of sharded training."""
+"""Hooks, optimizers with their wrappers and constructors, and what sharded training needs."""
 
 from .digit_scenes import PrepareDigitScenesHook
 from .hooks import NextStepsHook, TrainingCurveHook, WindowVisualizationHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .merged_groups import MergedGroupsOptimWrapperConstructor
+from .muon import Muon
 from .optimizers import CpuAmpOptimWrapper
 from .runner import FlexibleRunner
 from .strategies import FSDPStrategy
@@ -14,6 +15,7 @@ __all__ = [
     'FlexibleRunner',
     'LayerDecayOptimWrapperConstructor',
     'MergedGroupsOptimWrapperConstructor',
+    'Muon',
     'NextStepsHook',
     'PrepareDigitScenesHook',
     'TrainingCurveHook',
