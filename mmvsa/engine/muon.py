@@ -69,10 +69,15 @@ class Muon(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
         """Update all parameters that have a gradient; returns the closure's loss."""
+        loss = None
+        if closure is not None:
+            # Before AdamW's step, which sees a part of the groups: closures set gradients to zero.
+            with torch.enable_grad():
+                loss = closure()
         groups = self.param_groups
         try:
             self.param_groups = [group for group in groups if not group['orthogonal']]
-            loss = super().step(closure)
+            super().step()
         finally:
             self.param_groups = groups
         for group in groups:

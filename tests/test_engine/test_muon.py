@@ -143,7 +143,8 @@ def test_learns_and_calls_closure() -> None:
     x = torch.randn(64, 8)
     target = x @ torch.randn(8, 8)
     linear = nn.Linear(8, 8)
-    optimizer = Muon(linear.parameters(), lr=0.3)
+    optimizer = Muon(linear.parameters(), lr=0.2)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=100)
 
     def closure() -> Tensor:
         optimizer.zero_grad()
@@ -152,7 +153,8 @@ def test_learns_and_calls_closure() -> None:
         return loss
 
     first = optimizer.step(closure)
-    for _ in range(60):
+    for _ in range(99):
+        schedule.step()
         last = optimizer.step(closure)
     assert last < 0.05 * first
 
