@@ -18,6 +18,7 @@ _COEFFICIENTS = (
     (2.8769, -3.1427, 1.2046),
     (2.8366, -3.0525, 1.2012),
 )
+_MIN_NORM = 1e-7
 _MIN_SIDE = 8  # tables of position have a column per head
 
 
@@ -120,7 +121,8 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     """
     wide = matrices.size(1) <= matrices.size(2)
     x = matrices if wide else matrices.mT
-    x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
+    # The squares of smaller entries may vanish, and a norm of 0 would make them infinite.
+    x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp_min(_MIN_NORM)
     for a, b, c in _COEFFICIENTS:
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)

@@ -48,6 +48,15 @@ class WindowTransform(nn.Module):
             number of whole windows along that axis (``'axis'``, the authors' classification
             code) or along the other axis (``'swapped'``, their detection code), or over the
             number of windows of the padded map (``'padded'``, their Swin-VSA and QFormer).
+        coords_lambda: add ``10 * coords_lambda`` to the gradient of every normalised coordinate
+            that is off the padded map, which pushes it back; a window that is off the map
+            altogether reads zeros and has no other gradient, so that it never returns. QFormer's
+            authors trained with 0.1 for T and S and 0.5 for B, VSA's without. It is added after
+            the loss, whatever the loss's scale.
+
+    Raises:
+        ValueError: an unknown ``offset_unit`` or ``regressor_init``, or a negative
+            ``coords_lambda``.
     """
 
     num_params = 0
@@ -58,6 +67,7 @@ class WindowTransform(nn.Module):
         num_heads: int,
         regressor_init: str = 'zero',
         offset_unit: str = 'axis',
+        coords_lambda: float = 0.0,
     ) -> None:
         super().__init__()
         if offset_unit not in OFFSET_UNITS:
@@ -66,8 +76,11 @@ class WindowTransform(nn.Module):
             raise ValueError(
                 f'regressor_init must be one of {REGRESSOR_INITS}, got {regressor_init!r}'
             )
+        if coords_lambda < 0:
+            raise ValueError(f'coords_lambda must not be negative, got {coords_lambda}')
         self.num_heads = num_heads
         self.offset_unit = offset_unit
+        self.coords_lambda = coords_lambda
         if not self.is_static:
             self.regressor = nn.Linear(embed_dims, num_heads * self.num_params)
         self.regressor_init = regressor_init
@@ -103,7 +116,10 @@ class WindowTransform(nn.Module):
         """theta -> sampling points (B, nH, nW, heads, ws*ws, 2), (x, y) pixels of the map."""
         grid = geometry.local_grid(theta.device, theta.dtype)
         centers = geometry.centers(theta.device, theta.dtype)[:, :, None, None]
-        return centers + self.warp(theta, grid, geometry)
+        points = centers + self.warp(theta, grid, geometry)
+        if self.coords_lambda:
+            points = _PushInside.apply(points, geometry, 10 * self.coords_lambda)
+        return points
 
     def warp(self, theta: Tensor, grid: Tensor, geometry: WindowGeometry) -> Tensor:
         """Move the pixels of a window.
@@ -212,9 +228,6 @@ class Quadrangle(WindowTransform):
     The angle turns the other way round than RVSA's (from y towards x), as in the authors' code.
 
     Args:
-        coords_lambda: add ``10 * coords_lambda`` to the gradient of every normalised coordinate
-            that is off the padded map, which pushes it back (the authors trained with 0.1 for T
-            and S and 0.5 for B). It is added after the loss, whatever the loss's scale.
         skip_single_window: where the map is a single window, use that window itself.
 
     The other arguments are those of :class:`WindowTransform`.
@@ -231,22 +244,14 @@ class Quadrangle(WindowTransform):
         coords_lambda: float = 0.0,
         skip_single_window: bool = True,
     ) -> None:
-        super().__init__(embed_dims, num_heads, regressor_init, offset_unit)
-        if coords_lambda < 0:
-            raise ValueError(f'coords_lambda must not be negative, got {coords_lambda}')
-        self.coords_lambda, self.skip_single_window = coords_lambda, skip_single_window
+        super().__init__(embed_dims, num_heads, regressor_init, offset_unit, coords_lambda)
+        self.skip_single_window = skip_single_window
 
     def predict(self, x: Tensor, geometry: WindowGeometry) -> Tensor:
         theta = super().predict(x, geometry)
         # Times zero rather than left out: distributed training wants every parameter used.
         single = self.skip_single_window and geometry.grid == (1, 1)
         return theta * 0 if single else theta
-
-    def points(self, theta: Tensor, geometry: WindowGeometry) -> Tensor:
-        points = super().points(theta, geometry)
-        if self.coords_lambda:
-            points = _PushInside.apply(points, geometry, 10 * self.coords_lambda)
-        return points
 
     def warp(self, theta: Tensor, grid: Tensor, geometry: WindowGeometry) -> Tensor:
         offset = self.offset(theta[..., :2], geometry)

@@ -186,6 +186,24 @@ def test_rectified_gradient_pushes_points_back(padding):
     )
 
 
+@pytest.mark.parametrize('kind', ['VariedSizeWindow', 'RotatedVariedSizeWindow', 'Quadrangle'])
+def test_lost_windows_come_back_only_when_pushed(kind):
+    x = torch.randn(1, 8, 8, 12, dtype=torch.float64)
+    for strength in (0.0, 0.01):
+        attention = build(dict(type=kind, coords_lambda=strength))
+        regressor = attention.transform.regressor
+        with torch.no_grad():  # all windows far to the right of the map: keys and values are zero
+            regressor.bias.view(3, -1)[:, 0] = 6
+        lost = attention(x)
+        assert torch.equal(lost, attention.proj.bias.expand_as(lost))
+        optimizer = torch.optim.SGD(regressor.parameters(), lr=0.1)
+        for _ in range(40):
+            optimizer.zero_grad()
+            attention(x).square().sum().backward()
+            optimizer.step()
+        assert ((attention(x) - lost).abs().max() > 1e-3) == (strength > 0)
+
+
 def test_separate_windows_for_keys_and_values():
     attention = build('RotatedVariedSizeWindow', regressor_std=0.4, separate_windows=True)
     x = torch.randn(1, 8, 8, 12, dtype=torch.float64)
@@ -223,6 +241,7 @@ def test_decomposed_position_of_any_map():
         assert attention(torch.randn(2, *size, 12)).isfinite().all()
 
 
-def test_wrong_coords_lambda_is_named():
+@pytest.mark.parametrize('kind', ['VariedSizeWindow', 'Quadrangle'])
+def test_wrong_coords_lambda_is_named(kind):
     with pytest.raises(ValueError, match='coords_lambda must not be negative, got -1'):
-        build(dict(type='Quadrangle', coords_lambda=-1))
+        build(dict(type=kind, coords_lambda=-1))
