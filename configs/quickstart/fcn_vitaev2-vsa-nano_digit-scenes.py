@@ -4,7 +4,7 @@ _base_ = __import__('mmvsa') and [
     'mmseg::_base_/models/fcn_hr18.py',
     '../_base_/models/vitaev2-vsa-nano.py',
     '../_base_/datasets/digit_scenes_segmentation.py',
-    '../_base_/schedules/adamw_quickstart.py',
+    '../_base_/schedules/muon_quickstart.py',
     '../_base_/seg_runtime.py',
 ]
 
@@ -30,11 +30,9 @@ model = dict(
         norm_cfg=None,
         act_cfg=dict(type='GELU'),
         init_cfg=dict(type='TruncNormal', std=0.05, override=dict(name='conv_seg')),
-        # Nine pixels of ten are background.
-        loss_decode=dict(avg_non_ignore=False, class_weight=[0.6] + [1.0] * 10),
     ),
 )
-optim_wrapper = dict(optimizer=dict(lr=1.5e-3, betas=(0.9, 0.98)))
+optim_wrapper = dict(optimizer=dict(betas=(0.9, 0.98)))
 
 max_epochs = 8
 param_scheduler = [

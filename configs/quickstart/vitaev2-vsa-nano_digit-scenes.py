@@ -3,7 +3,7 @@
 _base_ = [
     '../_base_/models/vitaev2-vsa-nano.py',
     '../_base_/datasets/digit_scenes_classification.py',
-    '../_base_/schedules/adamw_quickstart.py',
+    '../_base_/schedules/muon_quickstart.py',
     '../_base_/default_runtime.py',
 ]
 
@@ -28,7 +28,9 @@ model = dict(
     ),
 )
 
-max_epochs = 16
+optim_wrapper = dict(optimizer=dict(lr=4e-3))
+
+max_epochs = 10
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, end=1, convert_to_iter_based=True),
     dict(

@@ -24,13 +24,26 @@ metainfo = dict(
 image_size = (192, 192)
 # The windows of _base_/models/vitaev2-vsa-nano.py divide the maps of both sizes.
 crop_size = (128, 128)
+# On grey photographs whatever has a colour is a digit, on others that misleads: a third of the
+# images loses colour and takes a tint, of about 30 grey values in each channel.
+tint = [
+    dict(type='mmpretrain.ColorJitter', saturation=(0.0, 1.2), backend='cv2'),
+    dict(
+        type='mmpretrain.Lighting',
+        eigval=[300.0] * 3,
+        eigvec=[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        alphastd=0.1,
+    ),
+]
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    # Not uint8, in which a tint would wrap around.
+    dict(type='LoadImageFromFile', to_float32=True),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=image_size, ratio_range=(0.65, 1.1), keep_ratio=True),
     dict(type='RandomRotate', prob=0.2, degree=15.0, pad_val=(127, 127, 127), seg_pad_val=255),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='mmpretrain.Invert', prob=0.5),
+    dict(type='RandomApply', transforms=tint, prob=0.35),
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
