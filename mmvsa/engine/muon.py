@@ -1,7 +1,7 @@
 """Muon: updates of matrices and convolutions made orthogonal, AdamW for all else."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -87,46 +87,66 @@ class Muon(torch.optim.AdamW):
         return loss
 
     def _orthogonal_step(self, group: dict[str, Any]) -> None:
-        # Of one shape at once: small matrices cost more calls than arithmetic.
-        by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
-        for parameter in group['params']:
-            if parameter.grad is not None:
-                by_shape[parameter.flatten(1).shape].append(parameter)
-        for shape, parameters in by_shape.items():
-            momenta = torch.stack([self._momentum_of(p, group) for p in parameters])
-            updates = orthogonalize(momenta)
-            scale = 0.2 * max(shape) ** 0.5
-            for parameter, update in zip(parameters, updates, strict=True):
-                parameter.mul_(1 - group['lr'] * group['weight_decay'])
-                parameter.add_(update.view_as(parameter), alpha=-group['lr'] * scale)
+        parameters = [p for p in group['params'] if p.grad is not None]
+        if not parameters:
+            return
+        updates = orthogonalize(self._momenta(parameters, group['momentum']))
+        torch._foreach_mul_(updates, [0.2 * max(update.shape) ** 0.5 for update in updates])
+        torch._foreach_mul_(parameters, 1 - group['lr'] * group['weight_decay'])
+        updates = [u.view_as(p) for u, p in zip(updates, parameters, strict=True)]
+        torch._foreach_add_(parameters, updates, alpha=-group['lr'])
 
-    def _momentum_of(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-        """Nesterov momentum of a parameter as a matrix (out, in * kernel), its state moved on."""
-        gradient = parameter.grad
-        assert gradient is not None
-        state = self.state[parameter]
-        if not state:
-            # AdamW's loading wants the step of every state.
-            state.update(step=torch.zeros(()), exp_avg=torch.zeros_like(parameter))
-        state['step'] += 1
-        average = state['exp_avg'].lerp_(gradient, 1 - group['momentum'])
-        return torch.lerp(gradient, average, group['momentum']).flatten(1)
+    def _momenta(self, parameters: list[Tensor], momentum: float) -> list[Tensor]:
+        """Nesterov momenta as matrices (out, in * kernel), their states moved on."""
+        states = [self.state[parameter] for parameter in parameters]
+        for parameter, state in zip(parameters, states, strict=True):
+            if not state:
+                # AdamW's loading wants the step of every state.
+                state.update(step=torch.zeros(()), exp_avg=torch.zeros_like(parameter))
+        torch._foreach_add_([state['step'] for state in states], 1)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        averages = [state['exp_avg'] for state in states]
+        torch._foreach_lerp_(averages, gradients, 1 - momentum)
+        return [m.flatten(1) for m in torch._foreach_lerp(gradients, averages, momentum)]
 
 
-def orthogonalize(matrices: Tensor) -> Tensor:
-    """Matrices (N, rows, columns) with their singular values moved to about one.
+def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Matrices (rows, columns) with their singular values moved to about one.
 
     By Newton-Schulz iterations, in the precision given: values from 0.7 to 1.2 for those that
     are at least a thousandth of the largest.
     """
-    wide = matrices.size(1) <= matrices.size(2)
-    x = matrices if wide else matrices.mT
-    # The squares of smaller entries may vanish, and a norm of 0 would make them infinite.
-    x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp_min(_MIN_NORM)
+    wide = [m if m.size(0) <= m.size(1) else m.mT for m in matrices]
+    # Of one side at once: small matrices cost more calls than arithmetic.
+    kinds: dict[tuple[int, torch.dtype, torch.device], list[int]] = defaultdict(list)
+    for i, matrix in enumerate(wide):
+        kinds[matrix.size(0), matrix.dtype, matrix.device].append(i)
+    found = list(wide)
+    for alike in kinds.values():
+        factors = _inverse_roots(torch.stack([wide[i] @ wide[i].mT for i in alike]))
+        for i, factor in zip(alike, factors.unbind(), strict=True):
+            found[i] = factor @ wide[i]
+    return [
+        f if f.shape == m.shape else f.mT.contiguous() for f, m in zip(found, matrices, strict=True)
+    ]
+
+
+def _inverse_roots(grams: Tensor) -> Tensor:
+    """About (x x^T)^(-1/2) for each x x^T (N, side, side).
+
+    A Newton-Schulz step is a polynomial of x x^T times x. Multiplying the polynomials, and x once
+    at the end, takes a third of the arithmetic where x is a convolution's weight.
+    """
+    # Squares of small entries may vanish, and a norm of 0 would make them infinite.
+    norms = grams.diagonal(dim1=1, dim2=2).sum(-1).sqrt().clamp_min(_MIN_NORM)[:, None, None]
+    grams = grams / norms.square()
+    factors = torch.eye(grams.size(-1), dtype=grams.dtype, device=grams.device) / norms
     for a, b, c in _COEFFICIENTS:
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x if wide else x.mT
+        step = torch.baddbmm(grams, grams, grams, beta=b, alpha=c)
+        step.diagonal(dim1=1, dim2=2).add_(a)
+        factors = step @ factors
+        grams = step @ grams @ step
+    return factors
 
 
 def _is_matrix(parameter: Tensor) -> bool:
