@@ -30,7 +30,7 @@ model = dict(
 
 optim_wrapper = dict(optimizer=dict(lr=4e-3))
 
-max_epochs = 10
+max_epochs = 15
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, end=1, convert_to_iter_based=True),
     dict(

@@ -20,6 +20,6 @@ nano_arch = dict(
 # Of the last epoch of configs/quickstart/vitaev2-vsa-nano_digit-scenes.py.
 nano_weights = dict(
     type='Pretrained',
-    checkpoint='work_dirs/vitaev2-vsa-nano_digit-scenes/epoch_10.pth',
+    checkpoint='work_dirs/vitaev2-vsa-nano_digit-scenes/epoch_15.pth',
     prefix='backbone.',
 )
