@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/models/mask-rcnn_vitaev2_fpn.py',
     '../_base_/models/vitaev2-vsa-nano.py',
     '../_base_/datasets/digit_scenes_detection.py',
-    '../_base_/schedules/adamw_quickstart.py',
+    '../_base_/schedules/muon_quickstart.py',
     '../_base_/det_runtime.py',
 ]
 
@@ -62,6 +62,8 @@ model = dict(
     ),
     test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100), rcnn=dict(max_per_img=40)),
 )
+
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
 
 max_epochs = 2
 param_scheduler = [
