@@ -16,7 +16,9 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .conversions import StateDict, adapt_state_dict, is_foreign
+from .conversions.bit import convert_bit, is_official_bit
 from .layers.position import resize_position
+from .pickled_modules import read_pickled_module
 
 # Where a file keeps its weights; the averaged ones first, as timm does.
 CONTAINERS = ('state_dict_ema', 'state_dict', 'model_ema', 'model')
@@ -60,7 +62,7 @@ class LoadReport:
 def read_state_dict(path: str | os.PathLike) -> StateDict:
     """The weights of a file, without ``module.`` prefixes, read without running its code.
 
-    Takes a plain state dict and one under any of :data:`CONTAINERS`.
+    Takes a plain state dict, one under any of :data:`CONTAINERS`, and a whole module.
 
     Raises:
         CheckpointError: the file is missing, is no checkpoint, or needs code to be run.
@@ -87,6 +89,9 @@ def _read_file(path: str) -> Any:
         with torch.serialization.safe_globals(_harmless_types()):
             return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
+        tensors = read_pickled_module(path)
+        if tensors is not None:
+            return tensors
         reason = str(error).splitlines()[0]
         raise CheckpointError(
             f'{path} cannot be read as weights ({reason}). Only tensors and plain values are '
@@ -189,6 +194,8 @@ def select_part(state_dict: Mapping[str, Tensor], model: nn.Module, prefix: str 
     ``backbone``) or for a backbone alone. ``prefix`` names the part explicitly.
     """
     has_backbone = isinstance(getattr(model, 'backbone', None), nn.Module)
+    if is_official_bit(state_dict):
+        state_dict = convert_bit(state_dict)  # a whole model with the names of mmvsa
     if is_foreign(state_dict):
         # A classification file of other code has no prefix: nothing there is to be cut off.
         return _place(adapt_state_dict(state_dict), has_backbone)

@@ -37,10 +37,25 @@ BACKBONES: dict[str, dict[str, Any]] = {
     **{f'rvsa-{arch}-kvdiff': _rvsa(arch, separate_windows=True) for arch in rvsa.ARCHS},
 }
 
+# name -> config of a change detector (mmseg)
+CHANGE_DETECTORS: dict[str, dict[str, Any]] = {
+    'bit_vitaev2-s': dict(
+        type='mmvsa.SiamEncoderDecoder',
+        data_preprocessor=dict(
+            type='mmvsa.PairDataPreprocessor', bgr_to_rgb=True, test_cfg=dict(size_divisor=32)
+        ),
+        backbone=dict(
+            type='mmvsa.ViTAEv2', arch='s', out_indices=(2,), attention=dict(padding='end')
+        ),
+        neck=dict(type='mmvsa.FeatureFusionNeck', policy='concat'),
+        decode_head=dict(type='mmvsa.BITHead', in_channels=256),
+    ),
+}
+
 
 def list_models(pattern: str = '*') -> list[str]:
     """Names that :func:`get_model` knows, matching a shell pattern such as ``'*vsa*'``."""
-    return sorted(fnmatch.filter(BACKBONES, pattern))
+    return sorted(fnmatch.filter([*BACKBONES, *CHANGE_DETECTORS], pattern))
 
 
 def model_config(name: str, num_classes: int = 1000, **overrides: Any) -> dict[str, Any]:
@@ -50,7 +65,7 @@ def model_config(name: str, num_classes: int = 1000, **overrides: Any) -> dict[s
         ValueError: an unknown name; the message lists near ones.
     """
     if name not in BACKBONES:
-        near = difflib.get_close_matches(name, BACKBONES, n=4, cutoff=0.4) or list_models()
+        near = difflib.get_close_matches(name, list_models(), n=4, cutoff=0.4) or list_models()
         raise ValueError(f'unknown model {name!r}; did you mean one of {near}?')
     config = Config(
         dict(
@@ -87,16 +102,18 @@ def _set_head_channels(config: Config) -> None:
 def get_model(
     name: str,
     pretrained: str | os.PathLike | None = None,
-    num_classes: int = 1000,
+    num_classes: int | None = None,
     **overrides: Any,
 ) -> nn.Module:
-    """An mmpretrain ``ImageClassifier``; ``model(images)`` are the logits.
+    """Build a classifier of mmpretrain or a change detector of mmseg.
+
+    ``model(images)`` are the logits; a change detector takes ``model((before, after))``.
 
     Args:
         name: one of :func:`list_models`.
         pretrained: path of a checkpoint of mmvsa or of the authors, of a whole classifier or of
             a backbone; what the file lacks stays fresh and is reported.
-        num_classes: classes of the head.
+        num_classes: classes of the head; by default 1000, and 2 of a change detector.
         overrides: merged into the config: ``backbone=dict(out_indices=(0, 1, 2, 3))``,
             ``neck=...``, ``head=...``, ``train_cfg=...``.
 
@@ -104,13 +121,28 @@ def get_model(
         ValueError: an unknown name or a wrong option.
         mmvsa.models.CheckpointError: the file is unreadable or another model's.
     """
-    from mmpretrain.registry import MODELS
+    if name in CHANGE_DETECTORS:
+        model = _build_change_detector(name, num_classes, overrides)
+    else:
+        from mmpretrain.registry import MODELS as CLASSIFIERS
 
-    model = MODELS.build(model_config(name, num_classes, **overrides))
-    _init_weights(model)
+        model = CLASSIFIERS.build(model_config(name, num_classes or 1000, **overrides))
+        _init_weights(model)
     if pretrained is not None:
         load_pretrained(model, pretrained)
         _mark_initialised(model)
+    return model
+
+
+def _build_change_detector(
+    name: str, num_classes: int | None, overrides: dict[str, Any]
+) -> nn.Module:
+    config = Config(dict(copy.deepcopy(CHANGE_DETECTORS[name]), _scope_='mmseg'))
+    if num_classes is not None:
+        config.decode_head.num_classes = num_classes
+    config.merge_from_dict(overrides)
+    model = MODELS.build(config)
+    _init_weights(model)
     return model
 
 
@@ -127,5 +159,6 @@ def _init_weights(model: Any) -> None:
         return  # there is no memory to initialise
     if model.backbone.init_cfg:
         model.backbone.init_weights()
-    if model.with_head and model.head.init_cfg:
-        initialize(model.head, model.head.init_cfg)
+    head = getattr(model, 'decode_head', None) or getattr(model, 'head', None)
+    if head is not None and head.init_cfg:
+        initialize(head, head.init_cfg)
