@@ -44,7 +44,7 @@ def use_data_root(cfg: Config, data_root: str) -> None:
     exists = _is_remote(data_root) or os.path.isdir(data_root)
     if exists:
         cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if not _writes(hook)]
-    elif os.path.exists(data_root) or not _written_roots(cfg):
+    elif os.path.exists(data_root) or not (_written_roots(cfg) or _any_generated(cfg)):
         raise UsageError(f'data_root={data_root} is not a folder')
     old_roots = {dataset.get('data_root') for _, dataset in iter_datasets(cfg)}
     for key, dataset in iter_datasets(cfg):
@@ -66,6 +66,18 @@ def use_data_root(cfg: Config, data_root: str) -> None:
 def _writes(hook: dict) -> bool:
     """Whether a hook writes a data set (``mmvsa.PrepareDigitScenesHook``)."""
     return 'Prepare' in str(hook.get('type')) and bool(hook.get('data_root'))
+
+
+def _is_generated(dataset: dict) -> bool:
+    """Return whether a dataset writes its folder itself when it is built."""
+    from mmvsa.registry import DATASETS
+
+    name = str(dataset.get('type'))
+    return name.startswith('mmvsa.') and getattr(DATASETS.get(name), 'generated', False)
+
+
+def _any_generated(cfg: Config) -> bool:
+    return any(_is_generated(dataset) for _, dataset in iter_datasets(cfg))
 
 
 def _written_roots(cfg: Config) -> set[str]:
@@ -103,11 +115,11 @@ def _replace_root(value: Any, old: str, new: str) -> Any:
 def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
     """Raise UsageError for the first file or folder of a dataset that does not exist.
 
-    Data sets that a hook writes on first use are left to it.
+    Datasets that a hook or they themselves write on first use are left to it.
     """
     for key, dataset in iter_datasets(cfg):
         written = os.path.normpath(dataset.get('data_root') or '.') in _written_roots(cfg)
-        if written or not key.startswith(loaders):
+        if written or not key.startswith(loaders) or _is_generated(dataset):
             continue
         for option, path in _dataset_paths(dataset):
             if not os.path.exists(path):

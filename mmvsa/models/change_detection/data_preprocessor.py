@@ -19,7 +19,8 @@ class PairDataPreprocessor(SegDataPreProcessor):
         mean: of the three channels of an image, or None to keep the values as they are.
         std: likewise.
         bgr_to_rgb: reverse the channels of each image.
-        options: those of :class:`mmseg.models.SegDataPreProcessor`.
+        options: those of :class:`mmseg.models.SegDataPreProcessor`. Without ``size`` and
+            ``size_divisor`` a training batch is padded to its largest pair.
     """
 
     def __init__(
@@ -30,6 +31,8 @@ class PairDataPreprocessor(SegDataPreProcessor):
         bgr_to_rgb: bool = False,
         **options: Any,
     ) -> None:
+        if options.get('size') is None and options.get('size_divisor') is None:
+            options['size_divisor'] = 1
         super().__init__(mean, std, bgr_to_rgb=bgr_to_rgb, **options)
         if self._enable_normalize:
             self.mean, self.std = self.mean.repeat(2, 1, 1), self.std.repeat(2, 1, 1)
