@@ -85,7 +85,7 @@ def main() -> None:
         check_pretrained(cfg)
         loaders = ('train_dataloader', 'val_dataloader')
         runner = build_runner(cfg, args.config, args.work_dir, args.launcher, loaders)
-    runner.train()
+        runner.train()
     leave_group()
 
 

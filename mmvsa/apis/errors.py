@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from mmvsa.datasets.errors import DatasetError
+
 
 class UsageError(Exception):
     """A wrong path or option; the message says what to do about it."""
@@ -12,10 +14,10 @@ class UsageError(Exception):
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """Print a :class:`UsageError` as one line and exit with status 2."""
+    """Print a :class:`UsageError` or a ``DatasetError`` as one line and exit with status 2."""
     try:
         yield
-    except UsageError as error:
+    except (UsageError, DatasetError) as error:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)
 

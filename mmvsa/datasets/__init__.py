@@ -5,10 +5,11 @@ The data sets build on mmpretrain's; detection and segmentation need no mmpretra
 
 from mmengine.utils import is_installed
 
+from .errors import DatasetError
 from .held_out import held_out_indices
 from .transforms import LoadImage
 
-__all__ = ['LoadImage', 'held_out_indices']
+__all__ = ['DatasetError', 'LoadImage', 'held_out_indices']
 
 if is_installed('mmpretrain'):
     from .digits import Digits

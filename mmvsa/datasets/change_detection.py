@@ -9,7 +9,8 @@ from mmseg.datasets import BaseCDDataset
 
 from mmvsa.registry import DATASETS
 
-from .change_maps import DatasetError, check_names, check_sizes, read_change_map
+from .change_maps import check_names, check_sizes, read_change_map
+from .errors import DatasetError
 
 SPLITS = ('train', 'val', 'test')
 # Folder names of a split, as in the official code: first image, second image, change map.

@@ -7,14 +7,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from .errors import DatasetError
+
 # Values of a pixel in a change map.
 UNCHANGED, CHANGED = 0, 255
 # Formats whose compression blurs the two values (those of CDD): the nearer one counts.
 LOSSY = ('.jpg', '.jpeg')
-
-
-class DatasetError(ValueError):
-    """A file of a dataset is missing, damaged or does not fit its partners."""
 
 
 def read_change_map(path: str | os.PathLike) -> np.ndarray:

@@ -13,7 +13,8 @@ from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 
 from mmvsa.registry import TRANSFORMS
 
-from .change_maps import DatasetError, read_change_map, read_image
+from .change_maps import read_change_map, read_image
+from .errors import DatasetError
 
 
 @TRANSFORMS.register_module()

@@ -23,7 +23,8 @@ from mmengine.dist import barrier
 from mmvsa.registry import DATASETS
 
 from .change_detection import PREFIXES, SPLITS, ChangeDetectionDataset
-from .change_maps import CHANGED, DatasetError
+from .change_maps import CHANGED
+from .errors import DatasetError
 
 VERSION = 1
 _MARKER = 'photo_pairs.json'
