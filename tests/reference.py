@@ -73,3 +73,18 @@ def normal(seed: int, shape: tuple[int, ...]) -> Tensor:
 def relative_error(ours: Tensor, theirs: Tensor) -> float:
     """max |difference| / max |reference|."""
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
+
+
+def bit_state_dict() -> dict[str, Tensor]:
+    """The official state dict of ``BIT_ViTAEv2_S``."""
+    info = describe('BIT_ViTAEv2_S')
+    tensors = {key: fill(key, shape) for key, shape in info['state_dict']}
+    for key, factor in info['factors'].items():
+        tensors[key] = tensors[key] * factor
+    return tensors
+
+
+def bit_inputs() -> tuple[Tensor, ...]:
+    """The two images of ``BIT_ViTAEv2_S``."""
+    info = describe('BIT_ViTAEv2_S')
+    return tuple(normal(seed, tuple(info['input'])) for seed in info['seeds'])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from mmengine.config import ConfigDict
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
@@ -37,8 +38,9 @@ class SiamEncoderDecoder(EncoderDecoder):
         test_cfg: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        test_cfg = test_cfg or dict(mode='whole')
-        super().__init__(backbone, decode_head, neck, test_cfg=test_cfg, **options)
+        # mmseg reads its options as attributes.
+        cfg = ConfigDict(test_cfg or dict(mode='whole'))
+        super().__init__(backbone, decode_head, neck, test_cfg=cfg, **options)
 
     def forward(
         self,
