@@ -1,5 +1,6 @@
 """docs/model_zoo.md, written from the metafiles of the configs."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,12 +80,12 @@ def _entry(model: dict[str, Any]) -> Entry:
         model['Config'],
         model['Metadata'],
         {
-            (data, name.replace(' (authors)', '').replace(', authors', '')): value
+            (data, re.sub(r' \((authors|official)\)|, authors', '', name)): value
             for (data, name), value in raw.items()
         },
         frozenset(result['Task'] for result in results),
         frozenset(result['Dataset'] for result in results),
-        bool(raw) and not any('authors' in name for _, name in raw),
+        bool(raw) and not any('authors' in name or 'official' in name for _, name in raw),
     )
 
 
@@ -168,6 +169,11 @@ _RECIPES: Sequence[Column] = (
 _ORIENTED = _dense(
     ("mAP, authors'", lambda entry: _metric(entry, 'mAP')),
 )
+_CHANGE = _dense(
+    ('data', lambda entry: ', '.join(sorted(entry.datasets))),
+    ('F1 (pooled), official', lambda entry: _metric(entry, 'F1')),
+    ('F1 (mean of batches), official', lambda entry: _metric(entry, 'batch F1')),
+)
 _POSE = _dense(
     ("AP, authors'", lambda entry: _metric(entry, 'AP')),
 )
@@ -198,6 +204,7 @@ def sections(entries: Sequence[Entry]) -> list[tuple[str, Sequence[Column], list
         ('Detection on COCO', _DETECTION, folder('mask_rcnn', 'cascade_rcnn', 'retinanet')),
         ('Oriented detection on DOTA', _ORIENTED, folder('oriented_rcnn')),
         ('Segmentation', _SEGMENTATION, folder('upernet')),
+        ('Change detection', _CHANGE, folder('change_detection')),
         ('Pose', _POSE, folder('topdown_heatmap')),
         ('Quickstart', _QUICKSTART, folder('quickstart')),
     ]
