@@ -26,6 +26,7 @@ RUNNERS = _child('runner', _root.RUNNERS, 'mmvsa.engine')
 STRATEGIES = _child('strategy', _root.STRATEGIES, 'mmvsa.engine')
 METRICS = _child('metric', _root.METRICS, 'mmvsa.evaluation')
 VISUALIZERS = _child('visualizer', _root.VISUALIZERS, 'mmvsa.visualization')
+ATTENTIONS = _root.Registry('attention', scope=_SCOPE, locations=['mmvsa.models.layers'])
 WINDOW_TRANSFORMS = _root.Registry(
     'window transform', scope=_SCOPE, locations=['mmvsa.models.layers']
 )

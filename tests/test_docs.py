@@ -13,7 +13,7 @@ from mmengine.structures import InstanceData
 
 from mmvsa import list_models
 from mmvsa.analysis.model_zoo import IMAGENET, PRETRAINED, accuracy, read_entries, sections
-from mmvsa.models import WindowedAttention
+from mmvsa.models import SampledWindowAttention, WindowAttention
 from mmvsa.models.zoo import model_config
 from mmvsa.registry import MODELS, WINDOW_TRANSFORMS
 
@@ -216,8 +216,8 @@ def test_architecture_example_of_a_transform():
     try:
         exec(find_block(page, 'python', 'class UniformWindow'), {'__name__': 'example'})
         torch.manual_seed(0)
-        own = WindowedAttention(8, 2, window_size=4, transform='UniformWindow').double()
-        fixed = WindowedAttention(8, 2, window_size=4, transform=None).double()
+        own = SampledWindowAttention(8, 2, window_size=4, transform='UniformWindow').double()
+        fixed = WindowAttention(8, 2, window_size=4).double()
         fixed.load_state_dict(own.state_dict(), strict=False)
         x = torch.randn(1, 6, 9, 8, dtype=torch.float64)
         torch.testing.assert_close(own(x), fixed(x))

@@ -1,4 +1,4 @@
-"""Models: attention, backbones, checkpoints."""
+"""Models: attention, backbones, necks, checkpoints."""
 
 from .backbones import RVSA, QFormer, SwinVSA, ViTAE, ViTAEv2
 from .checkpoints import (
@@ -9,31 +9,33 @@ from .checkpoints import (
 )
 from .conversions import convert_vitaev2
 from .layers import (
-    FixedWindow,
     FullAttention,
     Quadrangle,
     RotatedVariedSizeWindow,
+    SampledWindowAttention,
     VariedSizeWindow,
-    WindowedAttention,
+    WindowAttention,
     WindowTransform,
 )
+from .necks import SimplePyramid
 from .zoo import get_model, list_models
 
 __all__ = [
     'RVSA',
     'CheckpointError',
-    'FixedWindow',
     'FullAttention',
     'LoadReport',
     'QFormer',
     'Quadrangle',
     'RotatedVariedSizeWindow',
+    'SampledWindowAttention',
+    'SimplePyramid',
     'SwinVSA',
     'VariedSizeWindow',
     'ViTAE',
     'ViTAEv2',
+    'WindowAttention',
     'WindowTransform',
-    'WindowedAttention',
     'convert_vitaev2',
     'get_model',
     'list_models',

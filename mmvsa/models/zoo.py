@@ -16,25 +16,11 @@ from mmvsa.registry import MODELS
 from .backbones import rvsa, swin_vsa, vitae, vitaev2
 from .checkpoints import load_pretrained
 
-
-def _vitae(arch: str) -> dict[str, Any]:
-    # The archs with a class token normalise the mean of the tokens.
-    out_type = 'avg_featmap' if vitae.ARCHS[arch].get('class_token') else 'featmap'
-    return dict(type='mmvsa.ViTAE', arch=arch, out_type=out_type)
-
-
-def _rvsa(arch: str, **options: Any) -> dict[str, Any]:
-    return dict(type='mmvsa.RVSA', arch=arch, out_type='avg_featmap', **options)
-
-
-# name -> backbone config
+# Name -> backbone config.
 BACKBONES: dict[str, dict[str, Any]] = {
-    **{f'vitaev2-{arch}': dict(type='mmvsa.ViTAEv2', arch=arch) for arch in vitaev2.ARCHS},
-    **{f'vitae-{arch}': _vitae(arch) for arch in vitae.ARCHS},
-    **{f'swin-{arch}-vsa': dict(type='mmvsa.SwinVSA', arch=arch) for arch in swin_vsa.ARCHS},
-    **{f'qformer-{arch}': dict(type='mmvsa.QFormer', arch=arch) for arch in swin_vsa.ARCHS},
-    **{f'rvsa-{arch}': _rvsa(arch) for arch in rvsa.ARCHS},
-    **{f'rvsa-{arch}-kvdiff': _rvsa(arch, separate_windows=True) for arch in rvsa.ARCHS},
+    name: config
+    for family in (vitaev2, vitae, swin_vsa, rvsa)
+    for name, config in family.MODELS_BY_NAME.items()
 }
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mmvsa.models import FullAttention, WindowedAttention
+from mmvsa.models import SampledWindowAttention, WindowAttention
 from mmvsa.models.layers import WindowGeometry, build_window_transform
 
 MEMBERS = ['VariedSizeWindow', 'RotatedVariedSizeWindow', 'Quadrangle']
@@ -20,7 +20,10 @@ QUARTER_TURN = {
 def build(transform, regressor_std=0.0, **options):
     torch.manual_seed(0)
     options = {'window_size': 4, **options}
-    attention = WindowedAttention(12, 3, transform=transform, **options).double()
+    if transform is None:
+        attention = WindowAttention(12, 3, **options).double()
+    else:
+        attention = SampledWindowAttention(12, 3, transform=transform, **options).double()
     if regressor_std:
         torch.nn.init.normal_(attention.transform.regressor.weight, std=regressor_std)
         torch.nn.init.normal_(attention.transform.regressor.bias, std=regressor_std)
@@ -39,7 +42,7 @@ def points(transform, numbers, geometry, **options):
 @pytest.mark.parametrize('options', [{}, dict(padding='center', separate_windows=True)])
 def test_zero_prediction_is_window_attention(member, size, options):
     attention = build(member, **options)
-    fixed = build('FixedWindow', padding=options.get('padding', 'end'))
+    fixed = build(None, padding=options.get('padding', 'end'))
     fixed.load_state_dict(attention.state_dict(), strict=False)
     x = torch.randn(2, *size, 12, dtype=torch.float64)
     torch.testing.assert_close(attention(x), fixed(x), rtol=0, atol=1e-13)
@@ -109,7 +112,7 @@ def turn_position_table(state):
 
 
 def test_a_quarter_turn_of_plain_windows():
-    attention, turned = build('FixedWindow'), build('FixedWindow')
+    attention, turned = build(None), build(None)
     state = {k: v.clone() for k, v in attention.state_dict().items()}
     turn_position_table(state)
     turned.load_state_dict(state)
@@ -137,7 +140,7 @@ def test_a_quarter_turn_of_the_input_turns_the_output(member):
 
 @pytest.mark.parametrize('member', MEMBERS[1:])
 def test_gradients_by_finite_differences(member):
-    attention = build(member, regressor_std=0.3, window_size=3, decomposed_position=True)
+    attention = build(member, regressor_std=0.3, window_size=3, position=('table', 'decomposed'))
     x = torch.randn(1, 4, 5, 12, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(attention, (x,), eps=1e-7, atol=1e-5)
 
@@ -155,7 +158,7 @@ def test_offsets_in_windows_of_the_padded_map():
 def test_a_single_window_stays_where_it_is():
     x = torch.randn(1, 4, 3, 12, dtype=torch.float64)
     attention = build('Quadrangle', regressor_std=0.5)
-    fixed = build('FixedWindow')
+    fixed = build(None)
     fixed.load_state_dict(attention.state_dict(), strict=False)
     torch.testing.assert_close(attention(x), fixed(x))
     attention(x).sum().backward()
@@ -223,25 +226,7 @@ def test_separate_windows_for_keys_and_values():
     assert (separate - one(x)).abs().max() > 1e-4
 
 
-def test_decomposed_position_by_hand():
-    attention = build(None, window_size=2, decomposed_position=True, relative_position=False)
-    q = torch.randn(1, 3, 4, 4, dtype=torch.float64)
-    bias = attention.position(q, (2, 2))
-    rows, columns = attention.position.rel_pos_h, attention.position.rel_pos_w
-    # query (0, 1), key (1, 0): one row below, one column to the left
-    expected = q[0, 2, 1] @ rows[0] + q[0, 2, 1] @ columns[2]
-    torch.testing.assert_close(bias[0, 2, 1, 2], expected)
-
-
-def test_decomposed_position_of_any_map():
-    attention = FullAttention(12, 3, position_size=(4, 6))
-    assert attention.position.rel_pos_h.shape == (7, 4)
-    assert attention.position.rel_pos_w.shape == (11, 4)
-    for size in ((4, 6), (5, 3), (1, 1)):
-        assert attention(torch.randn(2, *size, 12)).isfinite().all()
-
-
 @pytest.mark.parametrize('kind', ['VariedSizeWindow', 'Quadrangle'])
 def test_wrong_coords_lambda_is_named(kind):
-    with pytest.raises(ValueError, match='coords_lambda must not be negative, got -1'):
+    with pytest.raises(ValueError, match='coords_lambda must be .* at least 0, got -1'):
         build(dict(type=kind, coords_lambda=-1))

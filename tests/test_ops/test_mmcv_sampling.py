@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from mmvsa.models import WindowedAttention
-from mmvsa.ops import BACKENDS
+from mmvsa.models import SampledWindowAttention
+from mmvsa.ops import BACKENDS, SamplingBackend, set_backend
 from mmvsa.ops.mmcv_sampling import compiled_op, sample_mmcv, torch_twin
 from mmvsa.ops.torch_sampling import sample_torch
 
@@ -26,8 +26,8 @@ def test_equals_the_twin_with_gradients():
     torch.testing.assert_close(out, expected)
     grads = torch.autograd.grad(out, (value, points), gradient)
     expected_grads = torch.autograd.grad(expected, (value, points), gradient)
-    for ours, theirs in zip(grads, expected_grads, strict=True):
-        torch.testing.assert_close(ours, theirs)
+    for actual, expected in zip(grads, expected_grads, strict=True):
+        torch.testing.assert_close(actual, expected)
 
 
 def test_opcheck():
@@ -48,20 +48,25 @@ def test_compiles_without_a_graph_break(dynamic):
     compiled = torch.compile(sample_mmcv, fullgraph=True, dynamic=dynamic, backend='aot_eager')
     out, expected = compiled(kv, points), sample_torch(kv, points)
     torch.testing.assert_close(out, expected)
-    ours = torch.autograd.grad(out.square().sum(), (kv, points))
-    theirs = torch.autograd.grad(expected.square().sum(), (kv, points))
-    torch.testing.assert_close(ours, theirs)
+    actual = torch.autograd.grad(out.square().sum(), (kv, points))
+    expected = torch.autograd.grad(expected.square().sum(), (kv, points))
+    torch.testing.assert_close(actual, expected)
 
 
 def test_attention_compiles_whole_with_the_op(monkeypatch):
     torch.compiler.reset()
     torch.manual_seed(0)
-    attention = WindowedAttention(12, 3, window_size=4, backend='mmcv')
+    attention = SampledWindowAttention(12, 3, window_size=4, backend='mmcv')
     torch.nn.init.normal_(attention.transform.regressor.weight, std=0.5)
     x = torch.randn(1, 10, 9, 12)
-    expected = attention(x, backend='torch')
+    expected = set_backend(attention, 'torch')(x)
     # as on a GPU, but with the op's CPU kernel
-    table = tuple(dataclasses.replace(b, reasons=lambda device: []) for b in BACKENDS)
+    table = tuple(
+        dataclasses.replace(backend, unavailable=lambda device: [])
+        for backend in BACKENDS
+        if isinstance(backend, SamplingBackend)
+    )
     monkeypatch.setattr('mmvsa.ops.backends.BACKENDS', table)
+    set_backend(attention, 'mmcv')
     out = torch.compile(attention, fullgraph=True, backend='aot_eager')(x)
     torch.testing.assert_close(out, expected)

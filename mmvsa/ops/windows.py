@@ -26,7 +26,7 @@ class WindowGeometry:
 
     @classmethod
     def of(cls, size: tuple[int, int], window_size: int, padding: str = 'end') -> 'WindowGeometry':
-        """Geometry of a map; ``padding`` is ``'end'`` (right, bottom) or ``'center'``."""
+        """Return the windows of a map, padded at the ``'end'`` (right, bottom) or ``'center'``."""
         missing = [-length % window_size for length in size]
         top, left = (m // 2 for m in missing) if padding == 'center' else (0, 0)
         return cls(size, window_size, top, left)
@@ -54,19 +54,19 @@ class WindowGeometry:
         )
 
     def pad(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, nH*ws, nW*ws, C), with zeros."""
+        """Pad with zeros: (B, H, W, ...) -> (B, nH*ws, nW*ws, ...)."""
         left, right, top, bottom = self.padding
         if not any(self.padding):
             return x
-        return F.pad(x, (0, 0, left, right, top, bottom))
+        return F.pad(x, (0, 0) * (x.dim() - 3) + (left, right, top, bottom))
 
     def crop(self, x: Tensor) -> Tensor:
-        """(B, nH*ws, nW*ws, C) -> (B, H, W, C): the inverse of :meth:`pad`."""
+        """Undo :meth:`pad`: (B, nH*ws, nW*ws, C) -> (B, H, W, C)."""
         height, width = self.size
         return x[:, self.top : self.top + height, self.left : self.left + width]
 
     def centers(self, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """Centres of the windows, (nH, nW, 2) as (x, y), in pixels of the unpadded map."""
+        """Return the centers of the windows, (nH, nW, 2) as (x, y) pixels of the unpadded map."""
         start_y, start_x = ((self.window_size - 1) / 2 - before for before in (self.top, self.left))
         x, y = (
             torch.arange(start, start + length, self.window_size, device=device, dtype=dtype)
@@ -75,19 +75,19 @@ class WindowGeometry:
         return torch.stack(torch.meshgrid(x, y, indexing='xy'), -1)
 
     def local_grid(self, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """Pixels of a window relative to its centre, row by row: (ws*ws, 2) as (x, y)."""
+        """Return the pixels of a window about its center, row by row: (ws*ws, 2) as (x, y)."""
         half = (self.window_size - 1) / 2
         line = torch.arange(-half, half + 0.5, device=device, dtype=dtype)
         return torch.stack(torch.meshgrid(line, line, indexing='xy'), -1).flatten(0, 1)
 
 
-def window_partition(x: Tensor, window_size: int, num_heads: int) -> Tensor:
-    """(B, nH*ws, nW*ws, heads*d) -> (B*nH*nW, heads, ws*ws, d).
+def window_partition(x: Tensor, window_size: int) -> Tensor:
+    """Split a map into windows.
 
-    With parts (such as q, k and v), (B, nH*ws, nW*ws, parts, heads*d), one copy gives each of
-    them contiguous: (parts, B*nH*nW, heads, ws*ws, d).
+    (B, nH*ws, nW*ws, heads, d) -> (B*nH*nW, heads, ws*ws, d). With parts (such as q, k and v),
+    (B, nH*ws, nW*ws, parts, heads, d), one copy gives each of them contiguous:
+    (parts, B*nH*nW, heads, ws*ws, d).
     """
-    x = x.unflatten(-1, (num_heads, -1))
     x = x.unflatten(2, (-1, window_size)).unflatten(1, (-1, window_size))
     if x.dim() == 7:
         # B, nH, ws, nW, ws, heads, d -> B, nH, nW, heads, ws, ws, d
@@ -97,16 +97,8 @@ def window_partition(x: Tensor, window_size: int, num_heads: int) -> Tensor:
 
 
 def window_merge(windows: Tensor, window_size: int, grid: tuple[int, int]) -> Tensor:
-    """(B*nH*nW, heads, ws*ws, d) -> (B, nH*ws, nW*ws, heads*d): undoes the partition."""
+    """Undo :func:`window_partition`: (B*nH*nW, heads, ws*ws, d) -> (B, nH*ws, nW*ws, heads*d)."""
     _, heads, _, width = windows.shape
     x = windows.reshape(-1, *grid, heads, window_size, window_size, width)
     x = x.permute(0, 1, 4, 2, 5, 3, 6)  # B, nH, ws, nW, ws, heads, d
     return x.reshape(-1, grid[0] * window_size, grid[1] * window_size, heads * width)
-
-
-def relative_position_index(window_size: int) -> Tensor:
-    """(ws*ws, ws*ws) rows of a ((2 ws - 1)^2, heads) table, in Swin's order (query - key)."""
-    line = torch.arange(window_size)
-    position = torch.stack(torch.meshgrid(line, line, indexing='ij'), -1).flatten(0, 1)  # (h, w)
-    offset = position[:, None] - position[None] + window_size - 1
-    return offset[..., 0] * (2 * window_size - 1) + offset[..., 1]

@@ -3,12 +3,7 @@
 import pytest
 import torch
 
-from mmvsa.models.layers import (
-    WindowGeometry,
-    relative_position_index,
-    window_merge,
-    window_partition,
-)
+from mmvsa.ops import WindowGeometry, window_merge, window_partition
 
 SIZES = [(14, 14), (10, 17), (3, 20), (1, 1), (7, 6)]
 
@@ -20,7 +15,7 @@ def test_pad_partition_merge_crop_is_the_identity(size, padding):
     geometry = WindowGeometry.of(size, 7, padding)
     padded = geometry.pad(x)
     assert padded.shape[1:3] == geometry.padded_size
-    windows = window_partition(padded, 7, num_heads=3)
+    windows = window_partition(padded.unflatten(-1, (3, 2)), 7)
     assert windows.shape == (2 * geometry.grid[0] * geometry.grid[1], 3, 49, 2)
     merged = window_merge(windows, 7, geometry.grid)
     assert torch.equal(merged, padded)
@@ -29,7 +24,7 @@ def test_pad_partition_merge_crop_is_the_identity(size, padding):
 
 def test_partition_order_by_hand():
     x = torch.arange(16).view(1, 4, 4, 1)
-    windows = window_partition(x, 2, num_heads=1)[:, 0, :, 0]
+    windows = window_partition(x[..., None], 2)[:, 0, :, 0]
     assert windows.tolist() == [[0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15]]
 
 
@@ -41,7 +36,7 @@ def test_padding_is_at_the_end_or_split():
 
 @pytest.mark.parametrize('padding', ['end', 'center'])
 @pytest.mark.parametrize('window_size', [4, 7])
-def test_centres_plus_grid_are_the_windows_pixels(padding, window_size):
+def test_centers_plus_grid_are_the_windows_pixels(padding, window_size):
     geometry = WindowGeometry.of((9, 13), window_size, padding)
     points = geometry.centers('cpu', torch.float32)[:, :, None] + geometry.local_grid(
         'cpu', torch.float32
@@ -49,15 +44,12 @@ def test_centres_plus_grid_are_the_windows_pixels(padding, window_size):
     rows, columns = geometry.padded_size
     x, y = torch.meshgrid(torch.arange(columns), torch.arange(rows), indexing='xy')
     pixels = torch.stack((x - geometry.left, y - geometry.top), -1)[None].float()
-    expected = window_partition(pixels, window_size, num_heads=1)[:, 0]
+    expected = window_partition(pixels[:, :, :, None], window_size)[:, 0]
     assert torch.equal(points.flatten(0, 1), expected)
 
 
-def test_relative_position_index_by_hand():
-    # 2 x 2 window: the table has 9 rows, query minus key.
-    assert relative_position_index(2).tolist() == [
-        [4, 3, 1, 0],
-        [5, 4, 2, 1],
-        [7, 6, 4, 3],
-        [8, 7, 5, 4],
-    ]
+def test_parts_are_partitioned_at_once():
+    qkv = torch.randn(2, 8, 12, 3, 2, 5)
+    for part, windows in zip(qkv.unbind(3), window_partition(qkv, 4), strict=True):
+        assert windows.is_contiguous()
+        assert torch.equal(windows, window_partition(part, 4))
