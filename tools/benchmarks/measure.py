@@ -29,7 +29,6 @@ DTYPES = {'float32': None, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 # torch's timer waits for the GPU. `cpu` is the processor time of all threads of this process: with
 # one thread it hardly depends on what else a shared machine does.
 CLOCKS: dict[str, Callable[[], float]] = {'wall': timer, 'cpu': time.process_time}
-WARMUP = 2
 # glibc keeps freed blocks of up to 32 MiB and puts later ones between them, so that a process holds
 # up to twice what its tensors need. With these values it returns them to the system, as a GPU's
 # allocator would; other C libraries ignore them.
@@ -92,12 +91,12 @@ def time_interleaved(
 ) -> dict[Key, Measurement]:
     """Time every call once per round, A B A B, so that a slow moment hits all of them.
 
+    Each is called once before, to warm up.
     ``torch.utils.benchmark.Timer`` would warm up in every round, and measure one after the other.
     """
     now = CLOCKS[clock]
     for call in calls.values():
-        for _ in range(WARMUP):
-            call()
+        call()
     seconds: dict[Key, list[float]] = {key: [] for key in calls}
     for _ in range(rounds):
         for key, call in calls.items():

@@ -4,8 +4,10 @@ from pathlib import Path
 import benchmark
 import candidates
 import pytest
+from cli import ROOT
 from torch import nn
 
+DETECTOR = ROOT / 'configs/quickstart/mask-rcnn_vitaev2-vsa-nano_digit-scenes.py'
 QUICK = ('--batch-size', '2', '--device', 'cpu', '--rounds', '2', '--tasks', 'forward')
 
 
@@ -46,12 +48,11 @@ def test_what_fails_is_reported_and_left_out(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.slow
 def test_checkpointing_lowers_peak_memory(tmp_path: Path) -> None:
     out = tmp_path / 'out.json'
-    arguments = ['swin-t-vsa', 'swin-t-vsa@with_cp', '--sizes', '112', '--batch-size', '2']
+    arguments = [str(DETECTOR), f'{DETECTOR}@with_cp', '--sizes', '256x384', '--batch-size', '2']
     arguments += ['--rounds', '1', '--tasks', 'backward', '--device', 'cpu', '--out', str(out)]
     assert benchmark.main(arguments) == 0
     plain, checkpointed = (row['peak MiB'] for row in json.loads(out.read_text())['results'])
-    # 110 MiB of parameters and as many of gradients in both.
-    assert 220 < checkpointed < 0.95 * plain
+    assert 0 < checkpointed < 0.9 * plain
 
 
 @pytest.mark.parametrize(
