@@ -53,7 +53,7 @@ def copy_mim(folder: Path) -> None:
     for name in MIM_FILES:
         source = ROOT / name
         if source.is_dir():
-            ignore = shutil.ignore_patterns('__pycache__', '*.pyc')
+            ignore = shutil.ignore_patterns('__pycache__', '*.pyc', 'benchmarks')
             shutil.copytree(source, folder / name, ignore=ignore)
         elif source.is_file():
             shutil.copyfile(source, folder / name)

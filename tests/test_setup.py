@@ -40,6 +40,7 @@ def test_wheel_carries_configs_and_tools(wheel):
     configs = [path for path in (ROOT / 'configs').rglob('*.py') if '__pycache__' not in str(path)]
     assert configs and len([name for name in carried if name.endswith('.py')]) == len(configs)
     assert 'mmvsa/.mim/tools/train.py' in names
+    assert not any('benchmarks' in name for name in names)
     assert not any('__pycache__' in name for name in names)
     if (ROOT / 'model-index.yml').exists():
         assert 'mmvsa/.mim/model-index.yml' in names
