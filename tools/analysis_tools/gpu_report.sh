@@ -63,8 +63,8 @@ PYTHON
     return
   fi
   archs="$("$python" -c 'import torch; print("%d.%d" % torch.cuda.get_device_capability())')"
-  TORCH_CUDA_ARCH_LIST="$archs" "$python" tools/installer/mmcv_ops.py --cuda --out "$work/wheels" &&
-    "$python" -m pip install --quiet --no-deps --target "$work/site" "$work"/wheels/*.whl
+  FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST="$archs" "$python" tools/installer/mmcv_ops.py "$work/wheels" &&
+    "$python" -m pip install --quiet --no-deps --target "$work/site" "$work"/wheels/*/*.whl
 }
 
 machine() {

@@ -22,11 +22,6 @@ mmvsa_env_dir() {
   echo "${MMVSA_ENV:-${VIRTUAL_ENV:-${CONDA_PREFIX:-$MMVSA_ROOT/.venv}}}"
 }
 
-# Whether the environment is one that install.sh creates, as opposed to one the user activated.
-mmvsa_env_is_own() {
-  [[ -n "${MMVSA_ENV:-}" || -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]]
-}
-
 mmvsa_activate() {
   MMVSA_ENV_DIR="$(mmvsa_env_dir)"
   if [[ "$MMVSA_ENV_DIR" != "${CONDA_PREFIX:-}" ]]; then
