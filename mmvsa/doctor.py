@@ -128,15 +128,10 @@ def check_ops() -> Iterator[Check]:
         yield run_check('mmcv CUDA ops', lambda: run_nms('cuda'), fix, WARNING)
 
 
-def check_backends() -> Iterator[Check]:
-    """Check the ways of sampling windows; those that need another device are no fault."""
-    try:
-        table = importlib.import_module('mmvsa.ops.backends').backend_table()
-    except Exception as error:
-        yield Check('sampling backends', BROKEN, repr(error), INSTALL)
-        return
-    for name, available, why in table:
-        yield Check(f'backend {name}', OK, 'available' if available else f'not available: {why}')
+def describe_backends() -> str:
+    """Return which ways of sampling windows can run, and why the others cannot."""
+    table = importlib.import_module('mmvsa.ops.backends').backend_table()
+    return ', '.join(name if available else f'not {name} ({why})' for name, available, why in table)
 
 
 def run_backbone() -> str:
@@ -161,7 +156,7 @@ def run_checks() -> list[Check]:
         *(check_package(module) for module in PACKAGES),
         run_check('devices', describe_devices, INSTALL),
         *check_ops(),
-        *check_backends(),
+        run_check('backends', describe_backends, INSTALL),
         run_check('backbone', run_backbone, INSTALL),
     ]
 

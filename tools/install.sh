@@ -198,10 +198,9 @@ print(metadata.version("opencv-python"))')"
 
 install_all() {
   pip_install 'torch and build tools' "${BUILD_TOOLS[@]}" torch torchvision
-  if [[ "$MISSING" == *torch* || "$MISSING" == *onedl-mmcv* ]]; then install_mmcv; fi
-  # The wheel of xtcocotools is for numpy 1. Without isolation, as it and chumpy, which mmpose asks
-  # for, do not build in it.
-  pip_install "mmvsa and the packages it builds on" --no-build-isolation --no-binary xtcocotools \
+  if [[ "$MISSING" == *torch* || "$MISSING" == *mmcv* ]]; then install_mmcv; fi
+  # mmpose asks for xtcocotools, whose wheel is for numpy 1, and chumpy: none builds in isolation.
+  pip_install 'mmvsa and the packages it builds on' --no-build-isolation --no-binary xtcocotools \
     --editable "$MMVSA_ROOT[$(IFS=,; echo "${EXTRAS[*]}")]"
   ensure_opencv
   "$ENV_PYTHON" "$MMVSA_ROOT/mmvsa/doctor.py" || die 'the installed packages do not work, see above'
@@ -210,20 +209,21 @@ install_all() {
 find_missing() {
   MISSING="$("$ENV_PYTHON" "$INSTALLER/check.py" missing "${EXTRAS[@]}")" || exit 1
   if [[ -z "$MISSING" && -e "$UNFINISHED" ]]; then MISSING='the end of an interrupted install'; fi
-  [[ -z "$MISSING" ]] || return 0
-  ((QUIET)) || echo "mmvsa is installed in $ENV_DIR: nothing to do."
-  exit 0
+  if [[ -z "$MISSING" ]]; then
+    ((QUIET)) || echo "mmvsa is installed in $ENV_DIR: nothing to do."
+    exit 0
+  fi
 }
 
 # Two installs at once would break the environment: the second waits.
 lock() {
   mkdir -p "$MMVSA_CACHE" || die "cannot write to the cache $MMVSA_CACHE" 'Set MMVSA_CACHE.'
-  command -v flock >/dev/null || return 0
   exec 9>"$MMVSA_CACHE/install.lock"
-  flock -n 9 && return
-  echo 'Waiting for another install to end ...'
-  flock 9
-  find_missing
+  if command -v flock >/dev/null && ! flock -n 9; then
+    echo 'Waiting for another install to end ...'
+    flock 9
+    find_missing
+  fi
 }
 
 main() {
@@ -250,4 +250,5 @@ main() {
     echo "Activate it with: source $ENV_DIR/bin/activate"
 }
 
-main
+# In one line, so that a `git pull` meanwhile does not change what runs.
+main; exit

@@ -222,7 +222,10 @@ def test_missing_packages_are_found_below_the_asked_ones(site):
     requires = ['below', 'elsewhere; sys_platform == "nowhere"', 'more; extra == "full"']
     add_distribution(site, 'thing', '1.0', requires=requires)
     assert list(check.unmet([Requirement('thing')], set())) == ['below']
-    assert list(check.unmet([Requirement('thing[full]')], set())) == ['below', 'more']
+    add_distribution(site, 'below', '1.0', requires=['onedl-mmcv'])
+    add_distribution(site, 'onedl-mmcv', '1.0')
+    found = list(check.unmet([Requirement('thing[full]')], set()))
+    assert found == ['onedl-mmcv (now 1.0)', 'more']
 
 
 def test_interrupted_pip_is_purged(site):
@@ -341,7 +344,7 @@ def test_wheel_without_ops_is_refused(tmp_path):
     wheel = tmp_path / 'mmcv.whl'
     with zipfile.ZipFile(wheel, 'w') as archive:
         archive.writestr('mmcv/__init__.py', '')
-    with pytest.raises(mmcv_ops.BuildError, match='no compiled ops'):
+    with pytest.raises(RuntimeError, match='no compiled ops'):
         mmcv_ops.require_ops(wheel)
     with zipfile.ZipFile(wheel, 'a') as archive:
         archive.writestr('mmcv/_ext.cpython-311-x86_64-linux-gnu.so', '')

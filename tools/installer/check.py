@@ -5,13 +5,14 @@
 the installed packages and imports none of them, so that a complete environment is recognized in a
 fraction of a second.
 
-    python tools/installer/check.py missing [EXTRA ...]
-    python tools/installer/check.py constraints
+    check.py missing [EXTRA ...]  print what is missing
+    check.py constraints          print the constraints for pip, with what the environment keeps
 """
 
 from __future__ import annotations
 
-import argparse
+import functools
+import itertools
 import json
 import os
 import shutil
@@ -45,13 +46,17 @@ def half_written(dist: metadata.Distribution) -> bool:
     return written['WHEEL'] and not written['INSTALLER'] and not written['RECORD']
 
 
-def installed(name: str) -> str | None:
-    """Return the version of a distribution, None if it is missing or half written."""
+def lookup(name: str) -> metadata.PackageMetadata | dict:
+    """Return the metadata of a package, empty if it is missing or half written."""
     try:
         dist = metadata.distribution(name)
     except metadata.PackageNotFoundError:
-        return None
-    return None if half_written(dist) else dist.version
+        return {}
+    return {} if half_written(dist) else dist.metadata
+
+
+def installed(name: str) -> str | None:
+    return lookup(name).get('Version')
 
 
 def purge_half_written() -> None:
@@ -81,14 +86,19 @@ def required(extras: Iterable[str] = ()) -> list[Requirement]:
     return found + [nested for requirement in own for nested in required(requirement.extras)]
 
 
-def accepted(name: str, version: str) -> bool:
-    """Return whether an installed version stays: the pinned one or a newer one.
+@functools.cache
+def minimums() -> dict[str, SpecifierSet]:
+    """Return which installed versions stay, by name: the pinned ones and newer ones.
 
     A range in pyproject.toml, such as that of torch, is wider and comes first.
     """
-    wanted = next((r.specifier for r in required() if r.name == name and r.specifier), None)
-    wanted = wanted or SpecifierSet(str(pinned().get(name, '')).replace('==', '>='))
-    return wanted.contains(version, prereleases=True)
+    pins = {name: str(pin).replace('==', '>=') for name, pin in pinned().items()}
+    ranges = {r.name: str(r.specifier) for r in required() if r.specifier}
+    return {name: SpecifierSet(text) for name, text in {**pins, **ranges}.items()}
+
+
+def accepted(name: str, version: str) -> bool:
+    return minimums().get(name, SpecifierSet()).contains(version, prereleases=True)
 
 
 def constraints() -> Iterator[str]:
@@ -113,24 +123,27 @@ def applies(requirement: Requirement, extras: Iterable[str]) -> bool:
 
 
 def unmet(requirements: Iterable[Requirement], seen: set[str]) -> Iterator[str]:
-    """Yield the requirements that are not installed, and theirs."""
+    """Yield the requirements, and theirs, that are not installed or too old."""
     for requirement in requirements:
-        if requirement.name in seen:
+        name = requirement.name
+        if name in seen:
             continue
-        seen.add(requirement.name)
-        if installed(requirement.name) is None:
-            yield requirement.name
-            continue
-        nested = map(Requirement, metadata.requires(requirement.name) or [])
-        yield from unmet([r for r in nested if applies(r, requirement.extras)], seen)
+        seen.add(name)
+        package = lookup(name)
+        if not package:
+            yield name
+        elif not accepted(name, package['Version']):
+            yield f'{name} (now {package["Version"]})'
+        else:
+            texts = package.get_all('Requires-Dist') or []
+            nested = [Requirement(t) for t in texts if requirement.extras or 'extra ==' not in t]
+            yield from unmet([r for r in nested if applies(r, requirement.extras)], seen)
 
 
-def outdated(requirements: Iterable[Requirement]) -> Iterator[str]:
-    """Yield the installed requirements that are too old."""
-    for name in sorted({requirement.name for requirement in requirements}):
-        version = installed(name)
-        if version and not accepted(name, version):
-            yield f'{name} (now {version})'
+def source(name: str) -> str:
+    """Return the file or folder that pip installed a package from, empty for an index."""
+    text = metadata.distribution(name).read_text('direct_url.json') or '{}'
+    return unquote(urlparse(json.loads(text).get('url', '')).path)
 
 
 def mmcv_fault() -> Iterator[str]:
@@ -141,30 +154,20 @@ def mmcv_fault() -> Iterator[str]:
     """
     if installed('onedl-mmcv') is None:
         return
-    dist = metadata.distribution('onedl-mmcv')
-    folder = Path(str(dist.locate_file('mmcv')))
-    url = unquote(json.loads(dist.read_text('direct_url.json') or '{}').get('url', ''))
-    torch = installed('torch')
+    folder = Path(str(metadata.distribution('onedl-mmcv').locate_file('mmcv')))
+    wheel, torch = source('onedl-mmcv'), installed('torch')
     if not [*folder.glob('_ext.*.so'), *folder.glob('_ext.*.pyd')]:
         yield "onedl-mmcv's compiled ops"
-    elif '-torch' in url and f'-torch{torch}-' not in url and f'-torch{torch}+' not in url:
+    elif '-torch' in wheel and f'-torch{torch}-' not in wheel and f'-torch{torch}+' not in wheel:
         yield f"onedl-mmcv's ops for torch {torch}"
-    elif os.environ.get('FORCE_CUDA') == '1' and '-cpu-' in url:
+    elif os.environ.get('FORCE_CUDA') == '1' and '-cpu-' in wheel:
         yield "onedl-mmcv's CUDA ops"
 
 
 def editable_fault() -> Iterator[str]:
     """Yield mmvsa unless this checkout is installed, as an editable package."""
-    text = metadata.distribution('mmvsa').read_text('direct_url.json') if installed('mmvsa') else ''
-    url = urlparse(json.loads(text or '{}').get('url', ''))
-    if not url.path or os.path.realpath(unquote(url.path)) != str(ROOT):
+    if not installed('mmvsa') or os.path.realpath(source('mmvsa')) != str(ROOT):
         yield 'mmvsa of this checkout'
-
-
-def missing(extras: list[str]) -> list[str]:
-    """Return what is to install, in words."""
-    wanted = required(extras)
-    return [*unmet(wanted, set()), *outdated(wanted), *mmcv_fault(), *editable_fault()]
 
 
 def refuse_upstream() -> None:
@@ -179,17 +182,14 @@ def refuse_upstream() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest='command', required=True)
-    commands.add_parser('missing', help='print what is missing').add_argument('extras', nargs='*')
-    commands.add_parser('constraints', help='print the constraints for pip')
-    args = parser.parse_args()
-    if args.command == 'missing':
+    command, *extras = sys.argv[1:]
+    if command == 'missing':
         refuse_upstream()
-        print(', '.join(missing(args.extras)))
-    else:
+        found = [unmet(required(extras), set()), mmcv_fault(), editable_fault()]
+        print(*itertools.chain(*found), sep=', ')
+    elif command == 'constraints':
         purge_half_written()
-        print('\n'.join(constraints()))
+        print(*constraints(), sep='\n')
 
 
 if __name__ == '__main__':

@@ -35,10 +35,6 @@ LAST = 'psamask'
 MEMORY_PER_JOB = 2 << 30
 
 
-class BuildError(RuntimeError):
-    """The wheel could not be built; the message says why."""
-
-
 # --------------------------------------------------------------------------------------------------
 # What the machine and torch ask for
 
@@ -53,9 +49,8 @@ def cxx_standard(torch_include: Path) -> str:
 
 def default_jobs(cuda: bool, meminfo: Path = Path('/proc/meminfo')) -> int:
     """Return how many compilers to run at once, limited by cores and by free memory."""
-    cores = os.cpu_count() or 1
-    if hasattr(os, 'sched_getaffinity'):
-        cores = len(os.sched_getaffinity(0))
+    linux = hasattr(os, 'sched_getaffinity')
+    cores = len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1
     jobs = cores if cuda else min(cores, len(CLASHING))
     if meminfo.is_file():
         (available,) = re.findall(r'MemAvailable:\s*(\d+) kB', meminfo.read_text())
@@ -158,7 +153,7 @@ def require_ops(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     if not any(re.match(r'mmcv/_ext\..*(so|pyd)$', name) for name in names):
-        raise BuildError(f'{wheel.name} holds no compiled ops (mmcv._ext)')
+        raise RuntimeError(f'{wheel.name} holds no compiled ops (mmcv._ext)')
 
 
 def build_environment(hook: Path, archs: str) -> dict[str, str]:
@@ -191,12 +186,12 @@ def build_wheel(out: Path, archs: str) -> Path:
         if status or not wheels:
             lines = log.read_text(errors='replace').splitlines()
             shown = [line for line in lines if re.search(r'error\b|Killed|No space', line, re.I)]
-            raise BuildError('\n'.join([f'the whole log is {log}; its errors:', *shown[:20]]))
+            raise RuntimeError('\n'.join([f'the whole log is {log}; its errors:', *shown[:20]]))
         require_ops(wheels[0])
         return wheels[0].replace(out / wheels[0].name)
 
 
-def main(folder: Path) -> int:
+def main(folder: Path) -> None:
     import torch
 
     archs = cuda_archs()
@@ -208,12 +203,10 @@ def main(folder: Path) -> int:
         out.mkdir(parents=True, exist_ok=True)
         try:
             wheels = [build_wheel(out, archs)]
-        except BuildError as error:
-            print(f'onedl-mmcv could not be compiled: {error}', file=sys.stderr)
-            return 1
+        except RuntimeError as error:
+            sys.exit(f'onedl-mmcv could not be compiled: {error}')
     print(wheels[0])
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main(Path(sys.argv[1])))
+    main(Path(sys.argv[1]))
