@@ -4,7 +4,7 @@ _base_ = __import__('mmvsa') and [
     'mmseg::_base_/models/fcn_hr18.py',
     '../_base_/models/vitaev2-vsa-nano.py',
     '../_base_/datasets/digit_scenes_segmentation.py',
-    '../_base_/schedules/muon_quickstart.py',
+    '../_base_/schedules/adamw_quickstart.py',
     '../_base_/seg_runtime.py',
 ]
 
@@ -32,25 +32,23 @@ model = dict(
         init_cfg=dict(type='TruncNormal', std=0.05, override=dict(name='conv_seg')),
     ),
 )
-optim_wrapper = dict(optimizer=dict(betas=(0.9, 0.98)))
+optim_wrapper = dict(optimizer=dict(lr=1.5e-3, betas=(0.9, 0.98)))
 
-max_epochs = 6
+max_epochs = 4
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=100),
     dict(type='CosineAnnealingLR', eta_min=1e-5, end=max_epochs, convert_to_iter_based=True),
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=3)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-auto_scale_lr = dict(base_batch_size=8)
+auto_scale_lr = dict(base_batch_size=4)
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=25),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(
-        type='CheckpointHook', interval=3, max_keep_ckpts=1, save_best='mIoU', rule='greater'
-    ),
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(_scope_='mmseg', type='SegVisualizationHook'),
 )

@@ -17,9 +17,9 @@ nano_arch = dict(
     window_size=(4, 4, 4, 2),
     mlp_ratio=1.0,
 )
-# Of the last epoch of configs/quickstart/vitaev2-vsa-nano_digit-scenes.py.
+# Written by configs/quickstart/vitaev2-vsa-nano_digit-scenes.py.
 nano_weights = dict(
     type='Pretrained',
-    checkpoint='work_dirs/vitaev2-vsa-nano_digit-scenes/epoch_15.pth',
+    checkpoint='work_dirs/vitaev2-vsa-nano_digit-scenes/last.pth',
     prefix='backbone.',
 )
