@@ -16,7 +16,7 @@ MIM_FILES = ('configs', 'tools', 'model-index.yml', 'dataset-index.yml')
 
 # setup() does not list the onedl-* packages as plain requirements: mmvsa also runs on the upstream
 # packages that own the same modules. tools/install.sh installs them, with mmcv's compiled ops.
-REQUIRES = ['numpy', 'psutil', 'torch>=2.4', 'torchvision']
+REQUIRES = ['numpy', 'torch>=2.4', 'torchvision']
 BASE = ['onedl-mmengine>=0.10.12', 'onedl-mmcv>=2.3.6']
 EXTRAS = {
     'cls': [*BASE, 'onedl-mmpretrain>=1.3.6', 'scikit-learn'],

@@ -22,7 +22,7 @@ ROTATE=("onedl-mmrotate>=$MMROTATE_VERSION")
 POSE=(json_tricks munkres "xtcocotools>=$XTCOCOTOOLS_VERSION" "mmpose>=$MMPOSE_VERSION")
 DEV=(pytest pytest-xdist ruff mypy timm scikit-image matplotlib)
 # setuptools 81 dropped pkg_resources, which older releases of the stack still import.
-BUILD_TOOLS=('setuptools>=77,<81' wheel ninja psutil packaging)
+BUILD_TOOLS=('setuptools>=77,<81' wheel ninja packaging)
 
 usage() {
   cat <<'HELP'

@@ -1,5 +1,5 @@
 # One convolution over all four maps of a small ViTAEv2-VSA, on DigitScenes: minutes on a CPU, no
-# download. It starts from the backbone that `pretrained_by` trains.
+# download. It starts from the backbone that vitaev2-vsa-nano_digit-scenes.py trains.
 _base_ = __import__('mmvsa') and [
     'mmseg::_base_/models/fcn_hr18.py',
     '../_base_/models/vitaev2-vsa-nano.py',
@@ -8,7 +8,6 @@ _base_ = __import__('mmvsa') and [
     '../_base_/seg_runtime.py',
 ]
 
-pretrained_by = 'configs/quickstart/vitaev2-vsa-nano_digit-scenes.py'
 data_preprocessor = dict(size={{_base_.crop_size}}, mean=[127.5] * 3, std=[63.75] * 3)
 model = dict(
     data_preprocessor=data_preprocessor,
@@ -21,8 +20,7 @@ model = dict(
         keep_activations=True,
         init_cfg={{_base_.nano_weights}},
     ),
-    # UperNet's pyramid is too deep for so few steps: after 200 of them it gave 2 to 5 % of the
-    # digits' pixels their class, and this head 12 %.
+    # UperNet's pyramid is too deep for so few iterations.
     decode_head=dict(
         in_channels=[32, 64, 96, 128],
         channels=128,

@@ -1,5 +1,5 @@
 # Mask R-CNN on a small ViTAEv2-VSA and DigitScenes: minutes on a CPU, no download.
-# It starts from the backbone that `pretrained_by` trains.
+# It starts from the backbone that vitaev2-vsa-nano_digit-scenes.py trains.
 _base_ = [
     '../_base_/models/mask-rcnn_vitaev2_fpn.py',
     '../_base_/models/vitaev2-vsa-nano.py',
@@ -8,7 +8,6 @@ _base_ = [
     '../_base_/det_runtime.py',
 ]
 
-pretrained_by = 'configs/quickstart/vitaev2-vsa-nano_digit-scenes.py'
 width = 48
 # From scratch, heads without norms learn slowly.
 norm_cfg = dict(type='GN', num_groups=8)

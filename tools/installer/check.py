@@ -20,7 +20,7 @@ from pathlib import Path
 
 # What building mmcv and the editable install of mmvsa need. setuptools 77 is the first to read
 # mmcv's licence field, 81 the first without pkg_resources.
-BUILD_TOOLS = ('setuptools>=77', 'wheel', 'ninja', 'psutil', 'packaging')
+BUILD_TOOLS = ('setuptools>=77', 'wheel', 'ninja', 'packaging')
 # Distributions of upstream OpenMMLab: they own the same modules as the onedl-* ones.
 UPSTREAM = ('mmcv', 'mmengine', 'mmdet', 'mmpretrain', 'mmsegmentation')
 

@@ -1,13 +1,13 @@
 # A small ViTAEv2-VSA: windows divide every map of 64, 128, 192 and 256 pixels.
 nano_arch = dict(
-    # The pyramids are as wide as the tokens and the convolutions are dense: with half as wide ones
-    # and eight groups a classifier learned much slower (configs/quickstart/README.md).
+    # The pyramids are as wide as the tokens and the convolutions are dense: with narrower and
+    # grouped ones the reduction cells are a bottleneck, and a small model learns slowly.
     embed_dims=(16, 32, 48, 64),
     token_dims=(32, 64, 96, 128),
     depths=(1, 1, 2, 1),
     num_heads=(2, 2, 4, 4),
     rc_heads=(2, 2, 4, 4),
-    # Fixed windows where maps are largest, as in ViTAEv2: there varied ones took over half of the
+    # Fixed windows where maps are largest, as in ViTAEv2: there varied ones take over half of the
     # attention's time.
     rc_attention=('window', 'vsa', 'vsa', 'vsa'),
     nc_attention=('window', 'vsa', 'vsa', 'vsa'),
