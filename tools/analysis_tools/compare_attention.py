@@ -7,7 +7,7 @@ all seeds), trained on the crops of the training scenes. Finished runs are kept 
 not repeated: the command goes on where it was stopped, and several may work side by side on
 different --seeds when the classifiers are there. It ends with a table and a plot of all runs found:
 
-    python tools/analysis_tools/compare_attention.py --seeds 0 1 2 --out docs/results
+    python tools/analysis_tools/compare_attention.py --seeds 0 1 2 --out results
 """
 
 import argparse
