@@ -17,7 +17,6 @@ MODELS = _child('model', _root.MODELS, 'mmvsa.models')
 DATASETS = _child('dataset', _root.DATASETS, 'mmvsa.datasets')
 TRANSFORMS = _child('transform', _root.TRANSFORMS, 'mmvsa.datasets')
 HOOKS = _child('hook', _root.HOOKS, 'mmvsa.engine')
-OPTIMIZERS = _child('optimizer', _root.OPTIMIZERS, 'mmvsa.engine')
 OPTIM_WRAPPERS = _child('optim_wrapper', _root.OPTIM_WRAPPERS, 'mmvsa.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'optimizer wrapper constructor', _root.OPTIM_WRAPPER_CONSTRUCTORS, 'mmvsa.engine'

@@ -273,9 +273,7 @@ def test_two_processes(root: Path, tmp_path: Path) -> None:
         'model = dict(backbone=dict(init_cfg=None), test_cfg=dict(rcnn=dict(score_thr=0.0)))\n'
         'train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)\n'
         'val_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)\n'
-        "custom_hooks = [dict(type='mmvsa.PrepareDigitScenesHook', data_root=DATA, num=8,\n"
-        '                     num_val=4, size=96)]\n'.replace('DATA', repr(str(root)))
-        + 'train_cfg = dict(max_epochs=1, val_interval=1)\n'
+        'train_cfg = dict(max_epochs=1, val_interval=1)\n'
     )
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
@@ -338,9 +336,16 @@ def edit_annotations(root: Path, edit) -> None:
 
 def detection_dataset(root: Path, **options):
     init_default_scope('mmdet')
-    cfg = tiny_config(DETECTION, root).train_dataloader.dataset
-    cfg.update(options)
-    return DATASETS.build(cfg)
+    cfg = dict(
+        type='CocoDataset',
+        data_root=str(root),
+        ann_file='annotations/instances_train.json',
+        data_prefix=dict(img='images/train'),
+        metainfo=dict(classes=tuple('0123456789')),
+        filter_cfg=dict(filter_empty_gt=True),
+        pipeline=tiny_config(DETECTION, root).train_dataloader.dataset.pipeline,
+    )
+    return DATASETS.build(dict(cfg, **options))
 
 
 def test_image_without_objects(own_root: Path) -> None:

@@ -1,12 +1,7 @@
-# ruff: noqa: E402
 """Train a model of an mmpretrain, mmdet, mmseg, mmrotate or mmpose config."""
 
 import argparse
 import os
-
-from openmp import set_wait_policy
-
-set_wait_policy()  # before anything loads PyTorch
 
 from mmengine.config import Config, DictAction
 
@@ -53,7 +48,7 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='override the config; data_root=PATH reaches every data set',
+        help='override the config; data_root=PATH reaches every dataset',
     )
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none')
     # torchrun gives the rank in the environment, older launchers by option.

@@ -7,6 +7,8 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from mmvsa.registry import DATASETS
+
 from .errors import UsageError
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -33,45 +35,41 @@ def use_data_root(cfg: Config, data_root: str) -> None:
     """Point every dataset of ``cfg`` to ``data_root``.
 
     Paths that begin with a dataset's old root follow it, also an evaluator's annotation file.
-    Data sets in memory (``mmvsa.Digits``) give way to the class folders of ``data_root``
-    (``mmvsa.FolderSplit``), and the classifier's head gets as many classes; beside data sets in
-    folders they stay. A hook that writes a data set writes it to ``data_root`` where that does not
-    exist, and is dropped where it does.
+    Datasets in memory (those with a ``folder_type``, such as ``mmvsa.Digits``) give way to the
+    class folders of ``data_root``, and the classifier's head gets as many classes; next to datasets
+    in folders they stay. Datasets that generate their files may name a new folder.
 
     Raises:
-        UsageError: ``data_root`` is no folder (and no hook writes it), or a dataset reads none.
+        UsageError: ``data_root`` is no folder (and nothing is generated), or a dataset reads none.
     """
-    exists = _is_remote(data_root) or os.path.isdir(data_root)
-    if exists:
-        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if not _writes(hook)]
-    elif os.path.exists(data_root) or not _written_roots(cfg):
+    generated = [data for _, data in iter_datasets(cfg) if _attribute(data, 'generates')]
+    if _is_remote(data_root) or os.path.isdir(data_root):
+        for dataset in generated:
+            dataset.settings = None  # whatever the folder has
+    elif os.path.exists(data_root) or not generated:
         raise UsageError(f'data_root={data_root} is not a folder')
     old_roots = {dataset.get('data_root') for _, dataset in iter_datasets(cfg)}
     for key, dataset in iter_datasets(cfg):
-        if dataset.type == 'mmvsa.Digits':
+        folder_type = _attribute(dataset, 'folder_type')
+        if folder_type:
             if not any(old_roots):
-                dataset.update(type='mmvsa.FolderSplit', data_root=data_root)
+                dataset.update(type=folder_type, data_root=data_root)
                 _follow_classes(cfg, data_root)
         elif not {'data_root', 'data_prefix', 'ann_file'} & dataset.keys():
             raise UsageError(f'{key} ({dataset.type}) reads no folder: data_root is not for it')
         else:
             dataset.data_root = data_root
     for root in sorted(filter(None, old_roots), key=len, reverse=True):
-        for name in (*LOADERS, 'val_evaluator', 'test_evaluator', 'custom_hooks'):
+        for name in (*LOADERS, 'val_evaluator', 'test_evaluator'):
             if cfg.get(name):
                 cfg[name] = _replace_root(cfg[name], root, data_root)
     cfg.data_root = data_root
 
 
-def _writes(hook: dict) -> bool:
-    """Whether a hook writes a data set (``mmvsa.PrepareDigitScenesHook``)."""
-    return 'Prepare' in str(hook.get('type')) and bool(hook.get('data_root'))
-
-
-def _written_roots(cfg: Config) -> set[str]:
-    """Roots of the data sets that hooks write before they are read."""
-    hooks = cfg.get('custom_hooks') or []
-    return {os.path.normpath(hook['data_root']) for hook in hooks if _writes(hook)}
+def _attribute(dataset: ConfigDict, name: str) -> Any:
+    """Return an attribute of a dataset's class, or None where the class is not one of mmvsa."""
+    kind = dataset.type
+    return getattr(DATASETS.get(kind) if isinstance(kind, str) else kind, name, None)
 
 
 def _follow_classes(cfg: Config, data_root: str) -> None:
@@ -103,11 +101,10 @@ def _replace_root(value: Any, old: str, new: str) -> Any:
 def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
     """Raise UsageError for the first file or folder of a dataset that does not exist.
 
-    Data sets that a hook writes on first use are left to it.
+    Datasets that generate their files are left to do so.
     """
     for key, dataset in iter_datasets(cfg):
-        written = os.path.normpath(dataset.get('data_root') or '.') in _written_roots(cfg)
-        if written or not key.startswith(loaders):
+        if not key.startswith(loaders) or _attribute(dataset, 'generates'):
             continue
         for option, path in _dataset_paths(dataset):
             if not os.path.exists(path):

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from .config import CONFIG_ROOT
 from .data import LOADERS, check_datasets
 from .distributed import has_gpu, init_without_gpu
 from .errors import UsageError
@@ -101,15 +102,17 @@ def check_checkpoint(path: str) -> None:
 def check_pretrained(cfg: Config) -> None:
     """Raise UsageError if a local checkpoint that the model starts from does not exist.
 
-    A config may name the config that makes it: ``pretrained_by``.
+    A checkpoint in the default work dir of one of mmvsa's configs is made by training that config.
     """
     for key in ('model.backbone', 'model'):
         module = cfg.model.get('backbone', {}) if key.endswith('backbone') else cfg.model
         init_cfg = module.get('init_cfg') or {}
         path = init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
         if path and '://' not in path and not os.path.isfile(path):
-            maker = cfg.get('pretrained_by')
-            get = f'make it with "python tools/train.py {maker}"' if maker else 'put it there'
+            maker = next(CONFIG_ROOT.rglob(f'{Path(path).parent.name}.py'), None)
+            get = 'put it there'
+            if maker is not None:
+                get = f'make it with "python tools/train.py {os.path.relpath(maker)}"'
             raise UsageError(
                 f'{key}.init_cfg.checkpoint points to {path}, which does not exist; {get}, '
                 f'name another with --cfg-options {key}.init_cfg.checkpoint=PATH, or train from '

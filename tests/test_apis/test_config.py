@@ -57,18 +57,20 @@ def test_missing_annotation_file_is_named(tmp_path: Path) -> None:
     check_datasets(cfg, ('train_dataloader',))
 
 
-def test_data_sets_that_a_hook_writes(tmp_path: Path) -> None:
-    """Not asked for before they are written; the hook follows to a new folder."""
+def test_generated_datasets(tmp_path: Path) -> None:
+    """Not asked for before they are written; what a folder has is taken as it is."""
     check_datasets(load_config(SCENES))
     new = tmp_path / 'scenes'
     cfg = load_config(SCENES, {'data_root': str(new)})
-    assert [hook.data_root for hook in cfg.custom_hooks] == [str(new) + '/']
     check_datasets(cfg)
+    dataset = cfg.train_dataloader.dataset
+    assert dataset.data_root.rstrip('/') == str(new) and dataset.settings.num == 2000
     new.mkdir()
     cfg = load_config(SCENES, {'data_root': str(new)})
-    assert not cfg.custom_hooks
-    with pytest.raises(UsageError, match='does not exist'):
-        check_datasets(cfg)
+    assert cfg.train_dataloader.dataset.settings is None
+    (tmp_path / 'file').touch()
+    with pytest.raises(UsageError, match='is not a folder'):
+        load_config(SCENES, {'data_root': str(tmp_path / 'file')})
 
 
 def test_data_sets_in_memory_stay_beside_folders(tmp_path: Path) -> None:
