@@ -1,11 +1,11 @@
 # One convolution over all four maps of a small ViTAEv2-VSA, on DigitScenes: minutes on a CPU, no
 # download. It starts from the backbone that `pretrained_by` trains.
-_base_ = __import__('mmvsa') and [
+_base_ = [
+    '../_base_/seg_runtime.py',
     'mmseg::_base_/models/fcn_hr18.py',
     '../_base_/models/vitaev2-vsa-nano.py',
     '../_base_/datasets/digit_scenes_segmentation.py',
     '../_base_/schedules/muon_quickstart.py',
-    '../_base_/seg_runtime.py',
 ]
 
 pretrained_by = 'configs/quickstart/vitaev2-vsa-nano_digit-scenes.py'
