@@ -12,7 +12,7 @@ from mmengine import Config
 from mmengine.registry import DATASETS, METRICS, MODELS, init_default_scope
 from torch import nn
 
-from mmvsa.apis import load_config
+from mmvsa.utils import load_config
 
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
 

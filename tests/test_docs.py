@@ -13,8 +13,8 @@ from mmengine.structures import InstanceData
 
 from mmvsa import list_models
 from mmvsa.analysis.model_zoo import IMAGENET, PRETRAINED, accuracy, read_entries, sections
+from mmvsa.apis.model import model_config
 from mmvsa.models import WindowedAttention
-from mmvsa.models.zoo import model_config
 from mmvsa.registry import MODELS, WINDOW_TRANSFORMS
 
 ROOT = Path(__file__).parents[1]

@@ -17,7 +17,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from scenes import DETECTION, SEGMENTATION, SETTINGS, tiny_config, write_tiny_scenes
 from torch import nn
 
-from mmvsa.apis import load_config
+from mmvsa.utils import load_config
 
 # One config for each task and backbone.
 CONFIGS = [

@@ -10,7 +10,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmvsa import list_models
 from mmvsa.analysis.model_zoo import accuracy, is_classifier, read_entries, sections
 from mmvsa.analysis.multiply_adds import count_parts
-from mmvsa.apis import load_config
+from mmvsa.utils import load_config
 
 INDEX = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
 MODELS_LISTED = [

@@ -24,7 +24,7 @@ from mmengine.registry import (
 )
 from scenes import write_tiny_scenes
 
-from mmvsa.apis import use_data_root
+from mmvsa.utils import use_data_root
 
 needs_installation = pytest.mark.skipif(
     not (ROOT / 'mmvsa/.mim').exists(), reason='mmvsa:: needs mmvsa installed (pip install -e .)'

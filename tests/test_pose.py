@@ -12,7 +12,7 @@ from hosts import assert_backbone_trains, require_host, train_step, without_work
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
-from mmvsa.apis import load_config, use_data_root
+from mmvsa.utils import load_config, use_data_root
 
 require_host('mmpose')
 

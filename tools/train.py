@@ -10,7 +10,7 @@ set_wait_policy()  # before anything loads PyTorch
 
 from mmengine.config import Config, DictAction
 
-from mmvsa.apis import (
+from mmvsa.utils import (
     UsageError,
     build_runner,
     leave_group,
@@ -19,7 +19,7 @@ from mmvsa.apis import (
     use_amp,
     use_resume,
 )
-from mmvsa.apis.runner import check_pretrained
+from mmvsa.utils.runner import check_pretrained
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 

@@ -119,7 +119,7 @@ def build_model(contender: Contender, size: ImageSize, device: torch.device) -> 
 
 
 def _build_mmvsa(contender: Contender, size: ImageSize) -> nn.Module:
-    from mmvsa.models.zoo import get_model
+    from mmvsa import get_model
 
     options = dict(with_cp=contender.with_cp, keep_activations=contender.keep_activations)
     return get_model(contender.name, backbone=options)

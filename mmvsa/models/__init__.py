@@ -17,7 +17,6 @@ from .layers import (
     WindowedAttention,
     WindowTransform,
 )
-from .zoo import get_model, list_models
 
 __all__ = [
     'RVSA',
@@ -35,8 +34,6 @@ __all__ = [
     'WindowTransform',
     'WindowedAttention',
     'convert_vitaev2',
-    'get_model',
-    'list_models',
     'load_pretrained',
     'read_state_dict',
 ]

@@ -13,7 +13,7 @@ from mmengine import Config
 from PIL import Image
 from scenes import DETECTION, SEGMENTATION, write_tiny_scenes
 
-from mmvsa.apis import load_config
+from mmvsa.utils import load_config
 
 # Neither augmentation nor drop path, a constant learning rate; batch norms run on their initial
 # statistics.

@@ -29,8 +29,8 @@ from mmengine.registry import init_default_scope
 from mmvsa.analysis.comparison import precision_by_size, recall_by_size, window_motion
 from mmvsa.analysis.comparison_report import write_report
 from mmvsa.analysis.machine import describe_machine
-from mmvsa.apis import load_config
 from mmvsa.models import load_pretrained
+from mmvsa.utils import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSIFIER = 'vitaev2-vsa-nano_digit-scenes'

@@ -20,7 +20,7 @@ from mmvsa.analysis.detector_memory import DetectorStep, compare_checkpointing
 from mmvsa.analysis.machine import describe_machine
 from mmvsa.analysis.report import print_rows, write_record
 from mmvsa.analysis.scaling import parse_size
-from mmvsa.apis.errors import UsageError
+from mmvsa.utils.errors import UsageError
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

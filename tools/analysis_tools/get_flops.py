@@ -21,8 +21,8 @@ from torch import nn
 
 from mmvsa import get_model
 from mmvsa.analysis.multiply_adds import count_parts, format_parts
-from mmvsa.apis import load_config
-from mmvsa.apis.errors import UsageError
+from mmvsa.utils import load_config
+from mmvsa.utils.errors import UsageError
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -270,3 +270,11 @@ class RVSA(Backbone):
         if self.pyramid is not None:
             maps = self.pyramid(maps if len(maps) == 4 else maps * 4)
         return tuple(out.contiguous() for out in maps)
+
+
+# Names of mmvsa.get_model and their backbones.
+MODELS_BY_NAME: dict[str, dict[str, Any]] = {}
+for _arch in ARCHS:
+    _config = dict(type='mmvsa.RVSA', arch=_arch, out_type='avg_featmap')
+    MODELS_BY_NAME[f'rvsa-{_arch}'] = _config
+    MODELS_BY_NAME[f'rvsa-{_arch}-kvdiff'] = dict(_config, separate_windows=True)

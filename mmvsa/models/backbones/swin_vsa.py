@@ -226,3 +226,10 @@ class QFormer(SwinVSA):
     """
 
     default_transform = dict(type='Quadrangle')
+
+
+# Names of mmvsa.get_model and their backbones.
+MODELS_BY_NAME = {
+    **{f'swin-{arch}-vsa': dict(type='mmvsa.SwinVSA', arch=arch) for arch in ARCHS},
+    **{f'qformer-{arch}': dict(type='mmvsa.QFormer', arch=arch) for arch in ARCHS},
+}

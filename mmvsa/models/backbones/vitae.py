@@ -390,3 +390,14 @@ class ViTAE(Backbone):
             return x.contiguous()
         mean = x.mean((2, 3))
         return mean if self.fc_norm is None else self.fc_norm(mean)
+
+
+# Names of mmvsa.get_model and their backbones; with a class token, the final norm follows the mean.
+MODELS_BY_NAME = {
+    f'vitae-{arch}': dict(
+        type='mmvsa.ViTAE',
+        arch=arch,
+        out_type='avg_featmap' if settings.get('class_token') else 'featmap',
+    )
+    for arch, settings in ARCHS.items()
+}

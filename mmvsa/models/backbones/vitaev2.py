@@ -454,3 +454,7 @@ class ViTAEv2(Backbone):
             backend=options['backend'],
             **common,
         )
+
+
+# Names of mmvsa.get_model and their backbones.
+MODELS_BY_NAME = {f'vitaev2-{arch}': dict(type='mmvsa.ViTAEv2', arch=arch) for arch in ARCHS}
