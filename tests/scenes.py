@@ -5,8 +5,8 @@ from pathlib import Path
 from cli import ROOT
 from mmengine.config import Config
 
-from mmvsa.apis import load_config, use_data_root
 from mmvsa.datasets.digit_scenes import SceneSettings, ensure_digit_scenes
+from mmvsa.utils import load_config, use_data_root
 
 SETTINGS = SceneSettings(num=8, num_val=4, size=96)
 CLASSIFICATION = ROOT / 'configs/quickstart/vitaev2-vsa-nano_digit-scenes.py'

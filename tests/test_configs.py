@@ -13,7 +13,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, METRICS, MODELS, init_default_scope
 from torch import nn
 
-from mmvsa.apis import load_config
+from mmvsa.utils import load_config
 
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
 
@@ -102,7 +102,7 @@ def test_qformer_recipe(name: str, drop_path: float, push: float | None) -> None
     cfg = load_config(ROOT / f'configs/{name}_8xb128_in1k.py')
     backbone, optimizer = cfg.model.backbone, cfg.optim_wrapper.optimizer
     assert backbone.drop_path_rate == drop_path and 'rpe' not in backbone
-    assert backbone.get('window_transform', {}).get('coords_lambda') == push
+    assert backbone.get('attention', {}).get('transform', {}).get('coords_lambda') == push
     assert (optimizer.lr, optimizer.weight_decay) == (1e-3, 0.05)
     assert cfg.optim_wrapper.clip_grad == dict(max_norm=5.0)
     assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size == 1024
@@ -250,8 +250,7 @@ def test_weight_decay_follows_timm() -> None:
         depths=(1,),
         num_heads=(2,),
         rc_heads=(2,),
-        rc_attention=('vsa',),
-        nc_attention=('vsa',),
+        attention=('vsa',),
         window_size=4,
     )
     cfg.model.backbone.out_indices = (0,)

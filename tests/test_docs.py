@@ -13,8 +13,8 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.structures import InstanceData
 
 from mmvsa import list_models
+from mmvsa.apis.model import model_config
 from mmvsa.models import SampledWindowAttention, WindowAttention
-from mmvsa.models.zoo import model_config
 from mmvsa.registry import MODELS, WINDOW_TRANSFORMS
 
 ROOT = Path(__file__).parents[1]

@@ -17,7 +17,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from scenes import DETECTION, SEGMENTATION, SETTINGS, tiny_config, write_tiny_scenes
 from torch import nn
 
-from mmvsa.apis import load_config
+from mmvsa.utils import load_config
 
 # One config for each task and backbone.
 CONFIGS = [
@@ -163,7 +163,7 @@ def test_recipe(path: str, drop_path: float, weight_decay: float) -> None:
     assert cfg.param_scheduler[1].milestones == milestones
     assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size == 16
     if 'qformer' in path:
-        assert cfg.model.backbone.window_transform.coords_lambda == 1e-5
+        assert cfg.model.backbone.attention.transform.coords_lambda == 1e-5
 
 
 @pytest.mark.parametrize('iterations', [40, 80])

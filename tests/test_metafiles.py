@@ -8,7 +8,7 @@ from hosts import require_host_of
 from mmengine.registry import MODELS, init_default_scope
 
 from mmvsa import list_models
-from mmvsa.apis import load_config
+from mmvsa.utils import load_config
 
 zoo = load_tool('analysis_tools/model_zoo')
 count_parts = load_tool('analysis_tools/get_flops').count_parts

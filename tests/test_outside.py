@@ -24,7 +24,7 @@ from mmengine.registry import (
 )
 from scenes import write_tiny_scenes
 
-from mmvsa.apis import use_data_root
+from mmvsa.utils import use_data_root
 
 needs_installation = pytest.mark.skipif(
     not (ROOT / 'mmvsa/.mim').exists(), reason='mmvsa:: needs mmvsa installed (pip install -e .)'
@@ -34,8 +34,8 @@ IMPORTS = "custom_imports = dict(imports=['mmvsa'], allow_failed_imports=False)\
 ARCH = """
 arch = dict(
     embed_dims=(4, 4, 8, 8), token_dims=(8, 8, 16, 16), depths=(0, 1, 1, 1),
-    num_heads=(2, 2, 2, 2), rc_heads=(2, 2, 2, 2), rc_attention=('vsa',) * 4,
-    nc_attention=('vsa',) * 4, nc_groups=(1, 4, 4, 4), rc_groups=(1, 4, 4, 4))
+    num_heads=(2, 2, 2, 2), rc_heads=(2, 2, 2, 2), attention=('vsa',) * 4,
+    nc_groups=(1, 4, 4, 4), rc_groups=(1, 4, 4, 4))
 """
 DETECTION = """
 _base_ = [

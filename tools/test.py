@@ -5,7 +5,7 @@ import os
 
 from mmengine.config import DictAction
 
-from mmvsa.apis import (
+from mmvsa.utils import (
     build_runner,
     leave_group,
     load_config,
@@ -14,7 +14,7 @@ from mmvsa.apis import (
     use_tta,
     write_results,
 )
-from mmvsa.apis.runner import check_checkpoint
+from mmvsa.utils.runner import check_checkpoint
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 

@@ -5,7 +5,7 @@ import os
 
 from mmengine.config import Config, DictAction
 
-from mmvsa.apis import (
+from mmvsa.utils import (
     UsageError,
     build_runner,
     leave_group,
@@ -14,7 +14,7 @@ from mmvsa.apis import (
     use_amp,
     use_resume,
 )
-from mmvsa.apis.runner import check_pretrained
+from mmvsa.utils.runner import check_pretrained
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 

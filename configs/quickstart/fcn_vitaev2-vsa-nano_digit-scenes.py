@@ -1,11 +1,11 @@
 # One convolution over all four maps of a small ViTAEv2-VSA, on DigitScenes: minutes on a CPU, no
 # download. It starts from the backbone that vitaev2-vsa-nano_digit-scenes.py trains.
-_base_ = __import__('mmvsa') and [
+_base_ = [
+    '../_base_/seg_runtime.py',
     'mmseg::_base_/models/fcn_hr18.py',
     '../_base_/models/vitaev2-vsa-nano.py',
     '../_base_/datasets/digit_scenes_segmentation.py',
     '../_base_/schedules/adamw_quickstart.py',
-    '../_base_/seg_runtime.py',
 ]
 
 data_preprocessor = dict(size={{_base_.crop_size}}, mean=[127.5] * 3, std=[63.75] * 3)
@@ -17,7 +17,6 @@ model = dict(
         type='mmvsa.ViTAEv2',
         arch={{_base_.nano_arch}},
         out_indices=(0, 1, 2, 3),
-        keep_activations=True,
         init_cfg={{_base_.nano_weights}},
     ),
     # UperNet's pyramid is too deep for so few iterations.

@@ -19,7 +19,6 @@ model = dict(
         type='mmvsa.ViTAEv2',
         arch={{_base_.nano_arch}},
         out_indices=(0, 1, 2, 3),
-        keep_activations=True,
         init_cfg={{_base_.nano_weights}},
     ),
     neck=dict(

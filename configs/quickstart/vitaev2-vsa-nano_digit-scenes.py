@@ -15,7 +15,6 @@ model = dict(
         arch={{_base_.nano_arch}},
         out_indices=(3,),
         drop_path_rate=0.05,
-        keep_activations=True,
     ),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(

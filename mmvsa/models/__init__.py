@@ -19,7 +19,6 @@ from .layers import (
 )
 from .necks import SimplePyramid
 from .safe_loading import install_safe_loading, read_checkpoint
-from .zoo import get_model, list_models
 
 __all__ = [
     'RVSA',
@@ -38,9 +37,7 @@ __all__ = [
     'WindowAttention',
     'WindowTransform',
     'convert_vitaev2',
-    'get_model',
     'install_safe_loading',
-    'list_models',
     'load_pretrained',
     'read_checkpoint',
     'read_state_dict',

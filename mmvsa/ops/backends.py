@@ -77,8 +77,8 @@ def _find(name: str) -> Backend | None:
     return next((backend for backend in BACKENDS if backend.name == name), None)
 
 
-def check_backend(name: str, spec: AttentionSpec) -> str:
-    """Return ``name`` if it is ``auto`` or a backend that can serve ``spec``.
+def check_backend(name: str, spec: AttentionSpec | None = None) -> str:
+    """Return ``name`` if it is ``auto`` or a backend, one that can serve ``spec`` if that is given.
 
     Raises:
         ValueError: An unknown name, or a backend that cannot; the message says why.

@@ -8,7 +8,6 @@ from mmengine.registry import init_default_scope
 from pycocotools.coco import COCO
 from scenes import CLASSIFICATION, DETECTION, SEGMENTATION, SETTINGS, tiny_config, write_tiny_scenes
 
-from mmvsa.apis import load_config
 from mmvsa.datasets import (
     DigitScenesClassification,
     DigitScenesDetection,
@@ -16,6 +15,7 @@ from mmvsa.datasets import (
     digit_scenes_datasets,
 )
 from mmvsa.registry import DATASETS
+from mmvsa.utils import load_config
 
 ALL = (DigitScenesClassification, DigitScenesDetection, DigitScenesSegmentation)
 FEW = dict(num=2, num_val=1, size=64)

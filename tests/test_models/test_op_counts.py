@@ -10,7 +10,13 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmvsa.models import ViTAEv2
-from mmvsa.models.layers import FullAttention, Mlp, ParallelConvolution, WindowedAttention
+from mmvsa.models.layers import (
+    FullAttention,
+    Mlp,
+    ParallelConvolution,
+    SampledWindowAttention,
+    WindowAttention,
+)
 
 aten = torch.ops.aten
 COPIES = (aten.copy_, aten.clone, aten._to_copy, aten.cat, aten.constant_pad_nd)
@@ -50,8 +56,7 @@ def normal_cell(kind: str) -> nn.Module:
         depths=(1,),
         num_heads=(2,),
         rc_heads=(2,),
-        rc_attention=(kind,),
-        nc_attention=(kind,),
+        attention=(kind,),
     )
     return ViTAEv2(arch, out_indices=(0,)).stages[0].blocks[0]
 
@@ -60,10 +65,10 @@ def normal_cell(kind: str) -> nn.Module:
     ('module', 'shape', 'ceiling'),
     # Raise one only with a measurement.
     [
-        (lambda: WindowedAttention(16, 2, 7, backend='torch'), WHOLE, (6, 59)),
-        (lambda: WindowedAttention(16, 2, 7, backend='torch'), PADDED, (8, 62)),
-        (lambda: WindowedAttention(16, 2, 7, transform=None), WHOLE, (2, 6)),
-        (lambda: WindowedAttention(16, 2, 7, transform=None), PADDED, (4, 9)),
+        (lambda: SampledWindowAttention(16, 2, 7, backend='torch'), WHOLE, (6, 59)),
+        (lambda: SampledWindowAttention(16, 2, 7, backend='torch'), PADDED, (8, 62)),
+        (lambda: WindowAttention(16, 2, 7), WHOLE, (2, 6)),
+        (lambda: WindowAttention(16, 2, 7), PADDED, (4, 9)),
         (lambda: FullAttention(16, 2), WHOLE, (0, 3)),
         (lambda: ParallelConvolution((16, 64, 16, 16)), (1, 16, 14, 21), (0, 7)),
         (lambda: Mlp(16, 64), WHOLE, (0, 3)),

@@ -14,7 +14,7 @@ from mmengine import Config
 from PIL import Image
 from scenes import CLASSIFICATION, DETECTION, SEGMENTATION, write_tiny_scenes
 
-from mmvsa.apis import load_config
+from mmvsa.utils import load_config
 
 # Neither augmentation nor drop path, a constant learning rate; batch norms run on their initial
 # statistics.
@@ -248,7 +248,7 @@ def test_imagenet_config_on_a_small_folder(tmp_path: Path) -> None:
 SMALL_ARCH = """
 model = dict(head=dict(in_channels=16), backbone=dict(out_indices=(1,), arch=dict(_delete_=True,
     embed_dims=(8, 8), token_dims=(16, 16), depths=(1, 1), num_heads=(2, 2), rc_heads=(2, 2),
-    rc_attention=('vsa', 'vsa'), nc_attention=('vsa', 'vsa'), nc_groups=(1, 4), rc_groups=(1, 4),
+    attention=('vsa', 'vsa'), nc_groups=(1, 4), rc_groups=(1, 4),
     window_size={window})))
 """
 

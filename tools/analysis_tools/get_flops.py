@@ -25,8 +25,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmvsa import get_model
-from mmvsa.apis import UsageError, load_config, usage_errors
-from mmvsa.ops.backends import use_backend
+from mmvsa.ops import set_backend
+from mmvsa.utils import UsageError, load_config, usage_errors
 
 
 def grid_sample_flops(*_: Any, out_shape: Sequence[int], **__: Any) -> int:
@@ -34,18 +34,9 @@ def grid_sample_flops(*_: Any, out_shape: Sequence[int], **__: Any) -> int:
     return 2 * 4 * prod(out_shape)
 
 
-def embedding_bag_flops(table: Sequence[int], indices: Sequence[int], *_: Any, **__: Any) -> int:
-    """Count a weighted sum of rows, which is how the ``torch`` backend samples."""
-    return 2 * prod(indices) * table[1]
-
-
 # torch's counter knows products, convolutions and attention, which mmengine.analysis leaves out
 # (ViTAEv2-S: 5.51e9 there, 5.75e9 here). What it lacks is sampling. 2 per multiply-add, as there.
-SAMPLING = {
-    torch.ops.aten.grid_sampler_2d: grid_sample_flops,
-    torch.ops.aten._embedding_bag: embedding_bag_flops,
-    torch.ops.aten._embedding_bag_forward_only: embedding_bag_flops,
-}
+SAMPLING = {torch.ops.aten.grid_sampler_2d: grid_sample_flops}
 
 
 class Part(NamedTuple):
@@ -75,7 +66,8 @@ def count_parts(model: nn.Module, shape: tuple[int, int]) -> list[Part]:
         # Replaces its forward, so that the counter names what runs as parts of the detector.
         model.forward = model.extract_feat  # type: ignore[assignment]
     counter = FlopCounterMode(display=False, custom_mapping=SAMPLING)
-    with torch.no_grad(), use_backend('torch'), counter:
+    set_backend(model, 'torch')
+    with torch.no_grad(), counter:
         model(torch.empty(1, 3, *shape, device='meta'))
     # The counter names modules below the class of the outermost one.
     counts = {

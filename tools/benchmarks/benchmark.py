@@ -37,7 +37,7 @@ from measure import (
     write_record,
 )
 
-from mmvsa.apis import usage_errors
+from mmvsa.utils import usage_errors
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

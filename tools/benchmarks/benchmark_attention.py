@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from candidates import set_backend
 from measure import (
     DTYPES,
     Call,
@@ -30,8 +29,8 @@ from measure import (
 from official import build_official_attention, move_to
 from torch import Tensor, nn
 
-from mmvsa.models.layers import WindowedAttention
-from mmvsa.ops.backends import check_backend_name
+from mmvsa.models.layers import SampledWindowAttention, WindowAttention
+from mmvsa.ops import check_backend, set_backend
 
 WINDOW = 7
 # (H, W, C, heads)
@@ -69,11 +68,11 @@ def build_modules(stage: str, root: str | None, backends: Sequence[str]) -> dict
     torch.manual_seed(0)
     modules: dict[str, nn.Module] = {}
     for backend in backends:
-        attention = WindowedAttention(dims, heads, WINDOW)
+        attention = SampledWindowAttention(dims, heads, WINDOW)
         attention.transform.regressor.reset_parameters()  # a fresh one samples whole pixels
         set_backend(attention, backend)
         modules['vsa' if len(backends) == 1 else f'vsa-{backend}'] = attention
-    modules['window'] = WindowedAttention(dims, heads, WINDOW, transform=None)
+    modules['window'] = WindowAttention(dims, heads, WINDOW)
     modules |= {'products': Products(heads), 'linear': Linear(dims)}
     if root is not None:
         modules['official'] = build_official_attention(
@@ -134,7 +133,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args.baseline = args.baseline or ('official' if args.official else 'window')
     try:
         for name in args.backends:
-            check_backend_name(name)
+            check_backend(name)
         names = list(build_modules(args.stages[0], args.official, args.backends))
     except ValueError as error:
         parser.error(str(error))

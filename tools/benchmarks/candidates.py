@@ -16,8 +16,8 @@ from measure import DTYPES, Call
 from official import build_official, move_to
 from torch import Tensor, nn
 
-from mmvsa.models.layers import WindowedAttention, WindowTransform
-from mmvsa.ops.backends import check_backend_name
+from mmvsa.models.layers import WindowTransform
+from mmvsa.ops import check_backend, set_backend
 
 # Source -> what is imported before memory is compared.
 SOURCES = {
@@ -33,13 +33,6 @@ OBJECTS = 8  # on every image of a detector
 
 _SHORT = {'fp32': 'float32', 'bf16': 'bfloat16', 'fp16': 'float16'}
 _OF_MMVSA = ('mmvsa', 'config')
-
-
-def set_backend(model: nn.Module, name: str) -> None:
-    """Sample by one backend in every attention of a model."""
-    for module in model.modules():
-        if isinstance(module, WindowedAttention):
-            module.backend = check_backend_name(name)
 
 
 @dataclass(frozen=True)
@@ -102,7 +95,7 @@ def _read_option(option: str) -> tuple[str, Any]:
     if option in FLAGS:
         return option, True
     if option.startswith('backend='):
-        return 'backend', check_backend_name(option.removeprefix('backend='))
+        return 'backend', check_backend(option.removeprefix('backend='))
     known = [*DTYPES, *_SHORT, *FLAGS, 'backend=NAME']
     raise ValueError(f'unknown option {option!r}; choose of {known}')
 
@@ -258,7 +251,7 @@ def _build_detector(work: Workload) -> nn.Module:
     from mmengine.model import revert_sync_batchnorm
     from mmengine.registry import MODELS, init_default_scope
 
-    from mmvsa.apis import load_config
+    from mmvsa.utils import load_config
 
     model = load_config(work.candidate.name).model
     if 'bbox_head' not in model and 'rpn_head' not in model:

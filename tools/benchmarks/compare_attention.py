@@ -24,7 +24,7 @@ import mmengine
 from measure import print_table
 from mmengine.config import Config, DictAction
 
-from mmvsa.apis import load_config, usage_errors
+from mmvsa.utils import load_config, usage_errors
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTARTS = {
@@ -62,7 +62,7 @@ def set_attention(cfg: Config, attention: str) -> None:
     """Put one attention into every stage; all have position convolutions, which come with VSA."""
     arch = cfg.model.backbone.arch
     arch.position_conv = True
-    arch.rc_attention = arch.nc_attention = (attention,) * len(arch.depths)
+    arch.attention = (attention,) * len(arch.depths)
 
 
 def run(task: str, attention: str, seed: int, args: argparse.Namespace) -> None:

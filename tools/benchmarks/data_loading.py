@@ -24,7 +24,7 @@ from measure import print_table
 from mmengine.config import DictAction
 from mmengine.registry import TRANSFORMS, init_default_scope
 
-from mmvsa.apis import UsageError, load_config, usage_errors
+from mmvsa.utils import UsageError, load_config, usage_errors
 
 CONFIG = Path(__file__).parents[2] / 'configs/_base_/datasets/imagenet_bs128_vitae_224.py'
 PHOTOGRAPHS = ('astronaut', 'chelsea', 'coffee', 'rocket')

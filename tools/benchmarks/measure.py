@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.benchmark import Measurement, TaskSpec, timer
 
-from mmvsa.apis import UsageError
+from mmvsa.utils import UsageError
 
 Call = Callable[[], object]
 Key = TypeVar('Key', bound=Hashable)

@@ -9,8 +9,7 @@ nano_arch = dict(
     rc_heads=(2, 2, 4, 4),
     # Fixed windows where maps are largest, as in ViTAEv2: there varied ones take over half of the
     # attention's time.
-    rc_attention=('window', 'vsa', 'vsa', 'vsa'),
-    nc_attention=('window', 'vsa', 'vsa', 'vsa'),
+    attention=('window', 'vsa', 'vsa', 'vsa'),
     dilations=((1, 2), (1, 2), (1, 2), (1, 2)),
     nc_groups=(1, 1, 1, 1),
     rc_groups=(1, 1, 1, 1),

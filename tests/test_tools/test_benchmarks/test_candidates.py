@@ -6,6 +6,8 @@ from candidates import Candidate, Workload, parse_candidate
 from cli import ROOT
 from torch import nn
 
+from mmvsa.models import SampledWindowAttention
+
 DETECTOR = ROOT / 'configs/quickstart/mask-rcnn_vitaev2-vsa-nano_digit-scenes.py'
 CLASSIFIER = ROOT / 'configs/quickstart/vitaev2-vsa-nano_digit-scenes.py'
 
@@ -39,7 +41,7 @@ def test_options_reach_the_model() -> None:
     work = Workload(parse_candidate('swin-t-vsa@with_cp,backend=torch'), 'forward', 1, (32, 32))
     model = work.build_model()
     assert model.backbone.with_cp
-    attentions = [m for m in model.modules() if isinstance(m, candidates.WindowedAttention)]
+    attentions = [m for m in model.modules() if isinstance(m, SampledWindowAttention)]
     assert {m.backend for m in attentions} == {'torch'}
     # Windows lie between pixels, as those of the official code do.
     assert all(m.transform.regressor.weight.abs().min() > 0 for m in attentions)

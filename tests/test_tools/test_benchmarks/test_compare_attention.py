@@ -37,7 +37,7 @@ def test_the_command(tmp_path: Path) -> None:
         result = json.loads((folder / 'result.json').read_text())
         assert list(result['metrics']) == ['mIoU']
         cfg = Config.fromfile(folder / 'config.py')
-        assert cfg.model.backbone.arch.nc_attention == [attention] * 4
+        assert cfg.model.backbone.arch.attention == [attention] * 4
         assert cfg.optim_wrapper.optimizer.type == 'AdamW'
         weights = torch.load(folder / 'epoch_1.pth', weights_only=False)['state_dict']
         sizes[attention] = sum(weight.numel() for weight in weights.values())

@@ -1,47 +1,35 @@
-"""Reading configs: package bases, near matches of a wrong path, ``data_root`` as one option."""
+"""Reading configs: near matches of a wrong path, old options, ``data_root`` as one option."""
 
 import os
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.config.utils import MODULE2PACKAGE
-from mmengine.utils import is_installed
 
 from .data import use_data_root
 from .errors import UsageError, did_you_mean
+from .migration import migrate
 
 # Host packages that tools/install.sh leaves out, and its option that adds them.
 OPTIONAL_HOSTS = {'mmrotate': '--rotate', 'mmpose': '--pose'}
 CONFIG_ROOT = Path(__file__).resolve().parents[2] / 'configs'
 
 
-def register_config_packages() -> None:
-    """Let MMEngine resolve ``mmseg::`` and ``mmvsa::`` in ``_base_``.
-
-    MMEngine looks a package up by its distribution's name, knows mmseg only as
-    ``mmsegmentation`` (onedl-mmsegmentation is another distribution), and does not know mmvsa.
-    A module's name serves as well; that is what it has for ``mmrotate::`` and ``mmpose::``.
-    """
-    MODULE2PACKAGE.setdefault('mmvsa', 'mmvsa')
-    if not is_installed(MODULE2PACKAGE['mmseg']):
-        MODULE2PACKAGE['mmseg'] = 'mmseg'
-
-
 def load_config(path: str | os.PathLike, options: dict[str, Any] | None = None) -> Config:
-    """A config file with the overrides of ``--cfg-options``.
+    """Read a config file and apply the overrides of ``--cfg-options``.
 
-    The option ``data_root`` reaches every dataset, see :func:`~mmvsa.apis.data.use_data_root`.
+    The option ``data_root`` reaches every dataset, see :func:`~mmvsa.utils.data.use_data_root`.
+    Options of earlier versions are translated, see :mod:`mmvsa.utils.migration`.
 
     Raises:
         UsageError: there is no such file, or no such package as its bases come from.
     """
     _check_config_file(Path(path))
-    register_config_packages()
     try:
         cfg = Config.fromfile(path)
     except ModuleNotFoundError as error:
         raise _missing_host(path, error) from error
+    migrate(cfg)
     options = dict(options or {})
     data_root = options.pop('data_root', None)
     if data_root is not None:

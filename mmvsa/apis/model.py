@@ -3,7 +3,9 @@
 import copy
 import difflib
 import fnmatch
+import functools
 import os
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -11,38 +13,48 @@ from mmengine.config import Config
 from mmengine.model import BaseModule, initialize
 from torch import nn
 
+from mmvsa.models import backbones, load_pretrained
 from mmvsa.registry import MODELS
 
-from .backbones import rvsa, swin_vsa, vitae, vitaev2
-from .checkpoints import load_pretrained
 
-# Name -> backbone config.
-BACKBONES: dict[str, dict[str, Any]] = {
-    name: config
-    for family in (vitaev2, vitae, swin_vsa, rvsa)
-    for name, config in family.MODELS_BY_NAME.items()
-}
+@functools.cache
+def collect_models() -> dict[str, dict[str, Any]]:
+    """Backbone configs by model name: the ``MODELS_BY_NAME`` of every backbone module.
+
+    Raises:
+        ValueError: two modules define the same name.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for module in vars(backbones).values():
+        if not isinstance(module, ModuleType):
+            continue
+        models = getattr(module, 'MODELS_BY_NAME', {})
+        if taken := found.keys() & models.keys():
+            raise ValueError(f'{module.__name__} names models that others have: {sorted(taken)}')
+        found.update(models)
+    return found
 
 
 def list_models(pattern: str = '*') -> list[str]:
-    """Names that :func:`get_model` knows, matching a shell pattern such as ``'*vsa*'``."""
-    return sorted(fnmatch.filter(BACKBONES, pattern))
+    """List the names that :func:`get_model` knows and that match a shell pattern (``'*vsa*'``)."""
+    return sorted(fnmatch.filter(collect_models(), pattern))
 
 
 def model_config(name: str, num_classes: int = 1000, **overrides: Any) -> dict[str, Any]:
-    """Config of an mmpretrain ``ImageClassifier``; dicts merge, other values replace.
+    """Return the config of an mmpretrain ``ImageClassifier``; dicts merge, other values replace.
 
     Raises:
         ValueError: an unknown name; the message lists near ones.
     """
-    if name not in BACKBONES:
-        near = difflib.get_close_matches(name, BACKBONES, n=4, cutoff=0.4) or list_models()
+    models = collect_models()
+    if name not in models:
+        near = difflib.get_close_matches(name, models, n=4, cutoff=0.4) or list_models()
         raise ValueError(f'unknown model {name!r}; did you mean one of {near}?')
     config = Config(
         dict(
             _scope_='mmpretrain',  # also where another package's scope is the default
             type='ImageClassifier',
-            backbone=copy.deepcopy(BACKBONES[name]),
+            backbone=copy.deepcopy(models[name]),
             neck=dict(type='GlobalAveragePooling'),
             head=dict(
                 type='LinearClsHead',

@@ -6,7 +6,7 @@ from mmengine.registry import DefaultScope
 
 import mmvsa
 from mmvsa import get_model, list_models
-from mmvsa.models.zoo import model_config
+from mmvsa.apis.model import model_config
 
 VITAEV2 = [
     'vitaev2-48m',
