@@ -80,7 +80,6 @@ TRANSFORMS = _child(
     },
 )
 HOOKS = _child('hook', _root.HOOKS, 'mmvsa.engine')
-OPTIMIZERS = _child('optimizer', _root.OPTIMIZERS, 'mmvsa.engine')
 OPTIM_WRAPPERS = _child('optim_wrapper', _root.OPTIM_WRAPPERS, 'mmvsa.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'optimizer wrapper constructor', _root.OPTIM_WRAPPER_CONSTRUCTORS, 'mmvsa.engine'
@@ -99,6 +98,7 @@ VISUALIZERS = _child(
     'mmvsa.visualization',
     lazy={'ChangeVisualizer': 'mmvsa.visualization.change_detection'},
 )
+ATTENTIONS = _root.Registry('attention', scope=_SCOPE, locations=['mmvsa.models.layers'])
 WINDOW_TRANSFORMS = _root.Registry(
     'window transform', scope=_SCOPE, locations=['mmvsa.models.layers']
 )

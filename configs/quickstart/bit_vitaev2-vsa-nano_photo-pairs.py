@@ -17,8 +17,7 @@ model = dict(
             depths=(1, 2),
             num_heads=(1, 2),
             rc_heads=(1, 2),
-            rc_attention=('window', 'vsa'),
-            nc_attention=('window', 'vsa'),
+            attention=('window', 'vsa'),
             dilations=((1, 2), (1, 2)),
             nc_groups=(1, 1),
             rc_groups=(1, 1),
@@ -40,7 +39,6 @@ train_pipeline = [
     dict(type='mmvsa.PackPairInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-find_unused_parameters = False
 
 optim_wrapper = dict(
     type='OptimWrapper',

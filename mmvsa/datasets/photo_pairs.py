@@ -108,16 +108,16 @@ class PhotoPairs(ChangeDetectionDataset):
         data_root: folder of the pairs, of this dataset alone. The main process writes it, all at
             once, if it does not exist or is empty.
         split: ``'train'``, ``'val'`` or ``'test'``; no photograph is in two of them.
-        settings: fields of :class:`PairSettings` that differ from their defaults. Splits that
-            share a folder share them.
+        settings: fields of :class:`PairSettings` that differ from their defaults; splits that
+            share a folder share them. None takes any pairs that are there.
         options: those of :class:`~mmvsa.datasets.change_detection.ChangeDetectionDataset`.
 
     Raises:
         DatasetError: the folder holds something else, or pairs of other settings.
     """
 
-    # Its folder need not exist before it is built.
-    generated = True
+    # The tools do not ask for the folder before it is written.
+    generates = True
 
     def __init__(
         self,
@@ -126,15 +126,17 @@ class PhotoPairs(ChangeDetectionDataset):
         settings: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        self.settings = PairSettings(**(settings or {}))
+        self.settings = None if settings is None else PairSettings(**settings)
         super().__init__(data_root, split, **options)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Return the pairs of the split, after writing all of them if need be."""
-        # One process per machine writes: the folder may be on a local disk.
-        if int(os.environ.get('LOCAL_RANK', 0)) == 0:
-            ensure_photo_pairs(self.data_root, self.settings)
-        barrier()
+        try:
+            # One process of each machine writes: the folder may be on a local disk.
+            if int(os.environ.get('LOCAL_RANK', 0)) == 0:
+                ensure_photo_pairs(self.data_root, self.settings)
+        finally:
+            barrier()
         return super().load_data_list()
 
 
@@ -176,8 +178,10 @@ def write_photo_pairs(root: str | os.PathLike, settings: PairSettings) -> Path:
     return root
 
 
-def ensure_photo_pairs(root: str | os.PathLike, settings: PairSettings) -> Path:
+def ensure_photo_pairs(root: str | os.PathLike, settings: PairSettings | None = None) -> Path:
     """Write the pairs unless ``root`` has them already; several processes may ask at once.
+
+    Without ``settings``, any pairs in ``root`` will do, and the default ones are written.
 
     Raises:
         DatasetError: ``root`` has something else, or pairs of other settings.
@@ -185,7 +189,7 @@ def ensure_photo_pairs(root: str | os.PathLike, settings: PairSettings) -> Path:
     root = Path(root)
     if not _has_pairs(root, settings):
         try:
-            write_photo_pairs(root, settings)
+            write_photo_pairs(root, settings or PairSettings())
         except OSError:
             # Another process may have finished first.
             if not _has_pairs(root, settings):
@@ -193,18 +197,19 @@ def ensure_photo_pairs(root: str | os.PathLike, settings: PairSettings) -> Path:
     return root
 
 
-def _has_pairs(root: Path, settings: PairSettings) -> bool:
+def _has_pairs(root: Path, settings: PairSettings | None) -> bool:
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     try:
         found = json.loads((root / _MARKER).read_text())
     except (OSError, ValueError):
         found = None
-    if found == _description(settings):
+    wanted = _description(settings) if settings else found
+    if found and found == wanted:
         return True
     raise DatasetError(
-        f'{root} does not hold the pairs asked for (there: {found}, asked for: '
-        f'{_description(settings)}); remove the folder or name another one'
+        f'{root} does not hold the pairs asked for (there: {found}, asked for: {wanted}); remove '
+        'the folder, or name another one'
     )
 
 

@@ -9,9 +9,7 @@ from mmvsa.registry import DATASETS
 
 
 def build(root, **options):
-    return DATASETS.build(
-        dict(type='mmvsa.ChangeDetectionDataset', data_root=str(root), **options)
-    )
+    return DATASETS.build(dict(type='mmvsa.ChangeDetectionDataset', data_root=str(root), **options))
 
 
 def test_pairs_by_name(tmp_path):

@@ -28,7 +28,8 @@ def test_three_equal_channels_are_a_map_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('value', 'named'), [(1, '1;'), (128, '128;'), (254, '254;'), (range(1, 9), r'1, 2, 3, 4, ...;')]
+    ('value', 'named'),
+    [(1, '1;'), (128, '128;'), (254, '254;'), (range(1, 9), r'1, 2, 3, 4, ...;')],
 )
 def test_other_values_are_named(tmp_path, value, named):
     image = np.resize(np.array(value, np.uint8), (4, 4))

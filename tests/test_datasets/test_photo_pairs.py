@@ -101,7 +101,7 @@ def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch):
 
 def test_other_content_is_refused_by_name(tmp_path):
     build(tmp_path / 'pairs')
-    with pytest.raises(DatasetError, match=r'pairs does not hold the pairs asked for .*num_val.: 2'):
+    with pytest.raises(DatasetError, match='does not hold the pairs asked for .*num_val.: 2'):
         build(tmp_path / 'pairs', num_val=2)
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine/photo.png').write_bytes(b'mine')

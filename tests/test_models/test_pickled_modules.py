@@ -6,7 +6,7 @@ import types
 
 import pytest
 import torch
-from reference import bit_state_dict
+from reference import state_dict
 
 from mmvsa import get_model
 from mmvsa.models import CheckpointError, read_state_dict
@@ -78,7 +78,7 @@ def test_get_model_loads_a_pickled_change_detector(foreign, tmp_path, monkeypatc
     """The official files are of this kind."""
     root = foreign.Inner()
     del root.weight
-    for key, value in bit_state_dict().items():
+    for key, value in state_dict('BIT_ViTAEv2_S').items():
         module, (*parents, name) = root, key.split('.')
         for parent in parents:
             if parent not in module._modules:
@@ -89,5 +89,5 @@ def test_get_model_loads_a_pickled_change_detector(foreign, tmp_path, monkeypatc
         module.register_buffer(name, value)
     path = save(root, tmp_path / 'checkpoint_epoch_1.pth', monkeypatch)
     model = get_model('bit_vitaev2-s', pretrained=path)
-    expected = bit_state_dict()['conv_pred.weight']
+    expected = state_dict('BIT_ViTAEv2_S')['conv_pred.weight']
     assert model.decode_head.project.weight.equal(expected)

@@ -15,7 +15,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.structures import PixelData
 
-from mmvsa.apis import UsageError, load_config, usage_errors
+from mmvsa.utils import UsageError, load_config, usage_errors
 
 
 def parse_args() -> argparse.Namespace:

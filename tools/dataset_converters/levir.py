@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from mmvsa.apis import UsageError, usage_errors
 from mmvsa.datasets.change_maps import (
     CHANGED,
     check_names,
@@ -21,6 +20,7 @@ from mmvsa.datasets.change_maps import (
     read_change_map,
     read_image,
 )
+from mmvsa.utils import UsageError, usage_errors
 
 SPLITS = ('train', 'val', 'test')
 # Folder of LEVIR-CD -> folder of the official code.

@@ -11,10 +11,8 @@ model = dict(
         # RSP's windows are padded at the end (right and bottom).
         attention=dict(padding='end'),
         drop_path_rate=0.3,
-        drop_path_schedule='authors',
+        drop_path_schedule='official',
     ),
     neck=dict(type='mmvsa.FeatureFusionNeck', policy='concat'),
     decode_head=dict(type='mmvsa.BITHead', in_channels=256),
 )
-# The fourth stage has no influence.
-find_unused_parameters = True

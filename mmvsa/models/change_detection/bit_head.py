@@ -28,14 +28,15 @@ class TokenAttention(nn.Module):
         self.num_heads = num_heads
         # The official implementation scales by all channels, not by those of a head.
         self.scale = dims**-0.5
-        self.q = nn.Linear(dims, inner, bias=False)
-        self.kv = nn.Linear(dims, 2 * inner, bias=False)
+        self.qkv = nn.Linear(dims, 3 * inner, bias=False)
         self.proj = nn.Linear(inner, dims)
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         """x: (N, L, dims); tokens: (N, T, dims). Returns (N, L, dims)."""
-        q = self._split_heads(self.q(x))
-        k, v = map(self._split_heads, self.kv(tokens).chunk(2, dim=-1))
+        q, k, v = (
+            self._split_heads(F.linear(source, weight))
+            for source, weight in zip((x, tokens, tokens), self.qkv.weight.chunk(3), strict=True)
+        )
         out = F.scaled_dot_product_attention(q, k, v, scale=self.scale)  # (N, heads, L, d)
         return self.proj(out.transpose(1, 2).flatten(2))
 

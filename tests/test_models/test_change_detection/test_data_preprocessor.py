@@ -37,5 +37,7 @@ def test_training_pads_maps_as_ignored():
 
 
 def test_one_image_is_no_pair():
-    with pytest.raises(ValueError, match=r'a pair of images has shape \(6, H, W\).*got \(3, 4, 4\)'):
+    with pytest.raises(
+        ValueError, match=r'a pair of images has shape \(6, H, W\).*got \(3, 4, 4\)'
+    ):
         PairDataPreprocessor()(dict(inputs=[torch.zeros(3, 4, 4)]), False)

@@ -15,9 +15,7 @@ def model():
     init_default_scope('mmseg')
     config = dict(
         type='mmvsa.SiamEncoderDecoder',
-        data_preprocessor=dict(
-            type='mmvsa.PairDataPreprocessor', test_cfg=dict(size_divisor=32)
-        ),
+        data_preprocessor=dict(type='mmvsa.PairDataPreprocessor', test_cfg=dict(size_divisor=32)),
         backbone=dict(type='mmseg.ResNetV1c', depth=18, base_channels=8, out_indices=(2,)),
         neck=dict(type='mmvsa.FeatureFusionNeck'),
         decode_head=dict(type='mmvsa.BITHead', in_channels=32, channels=8, decoder_depth=1),
