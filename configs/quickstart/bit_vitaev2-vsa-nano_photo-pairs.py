@@ -32,7 +32,8 @@ model = dict(
 train_pipeline = [
     dict(type='mmvsa.LoadImagePair'),
     dict(type='mmvsa.LoadChangeMap'),
-    dict(type='RandomCrop', crop_size=(64, 64)),
+    # At least a tenth of a crop is changed, where one of ten crops of a pair is so.
+    dict(type='RandomCrop', crop_size=(64, 64), cat_max_ratio=0.9),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='mmvsa.RandomRotate90', prob=0.75),
     dict(type='mmvsa.RandomSwapImages', prob=0.5),
@@ -42,15 +43,15 @@ train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
     clip_grad=dict(max_norm=5.0),
 )
-max_epochs = 16
+max_epochs = 14
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
     dict(type='CosineAnnealingLR', eta_min=1e-5, end=max_epochs, convert_to_iter_based=True),
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=4)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=7)
 auto_scale_lr = dict(base_batch_size=8)
 randomness = dict(seed=0)

@@ -45,7 +45,7 @@ PHOTOGRAPHS = {
     'test': ('coffee', 'gravel', 'rocket'),
 }
 MAX_STATIC, MAX_CHANGED = 3, 3  # objects on both images, on one of them
-MIN_CONTRAST = 20.0  # mean difference of an object and what it covers, gray values
+MIN_CONTRAST = 30.0  # mean difference of an object and what it covers, gray values
 MAX_OVERLAP = 0.1  # of an object with those before it
 _ATTEMPTS = 30
 _SHORTEST = 320  # side of a photograph, pixels: larger ones cost time
@@ -69,7 +69,7 @@ class PairSettings:
     size: int = 128
     min_object: int = 16
     max_object: int = 48
-    max_shift: int = 3
+    max_shift: int = 2
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -318,12 +318,12 @@ def _window(settings: PairSettings, corner: Iterable[int]) -> tuple[slice, slice
 def _expose(rng: np.random.RandomState, image: np.ndarray) -> np.ndarray:
     """Give an image an exposure, a tint, a slope of light and noise of its own."""
     height, width = image.shape[:2]
-    gamma, gain = np.exp(rng.uniform(-0.4, 0.4)), rng.uniform(0.6, 1.1)
-    tint = rng.uniform(0.9, 1.1, 3)
-    slope = rng.uniform(-0.25, 0.25, 2)
+    gamma, gain = np.exp(rng.uniform(-0.25, 0.25)), rng.uniform(0.7, 1.1)
+    tint = rng.uniform(0.92, 1.08, 3)
+    slope = rng.uniform(-0.15, 0.15, 2)
     x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)[:, None]
     light = ((1 + slope[0] * x + slope[1] * y) * gain)[..., None] * tint
     exposed = cv2.pow(np.clip(image, 0, 255) / 255, gamma) * (255 * light).astype(np.float32)
-    exposed += rng.uniform(0, 40)
-    exposed += rng.uniform(1, 6) * rng.standard_normal(image.shape).astype(np.float32)
+    exposed += rng.uniform(0, 30)
+    exposed += rng.uniform(1, 5) * rng.standard_normal(image.shape).astype(np.float32)
     return np.clip(np.rint(exposed), 0, 255).astype(np.uint8)
