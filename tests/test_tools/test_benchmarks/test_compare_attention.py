@@ -36,7 +36,7 @@ def test_runs_and_their_configs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert sorted(trained) == ['classifier_vsa', 'classifier_window', *runs]
     assert sorted(folder for name, folder in ran if name == 'test') == runs
     cfg = Config.fromfile(tmp_path / 'segmentation_vsa_seed2' / 'config.py')
-    assert cfg.model.backbone.arch.nc_attention == ['vsa'] * 4
+    assert cfg.model.backbone.arch.nc_attention == ('vsa',) * 4
     assert cfg.model.backbone.init_cfg.checkpoint == f'{tmp_path}/classifier_vsa/epoch_1.pth'
     assert (cfg.randomness.seed, cfg.train_cfg.max_epochs) == (2, 1)
     optimizer = cfg.optim_wrapper
