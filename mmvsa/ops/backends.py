@@ -64,7 +64,7 @@ def _always_available(device: torch.device) -> list[str]:
     return []
 
 
-BACKENDS: tuple[SamplingBackend | TritonBackend, ...] = (
+BACKENDS: tuple[Backend, ...] = (
     SamplingBackend('mmcv', mmcv_sampling.sample_mmcv, mmcv_sampling.unavailable_reasons),
     SamplingBackend('torch', sample_torch, _always_available),
     # Last, and so never the choice of `auto`, until its speed has been measured on a GPU.
@@ -73,7 +73,7 @@ BACKENDS: tuple[SamplingBackend | TritonBackend, ...] = (
 AUTO = 'auto'
 
 
-def _find(name: str) -> SamplingBackend | TritonBackend | None:
+def _find(name: str) -> Backend | None:
     return next((backend for backend in BACKENDS if backend.name == name), None)
 
 
