@@ -134,6 +134,32 @@ class WindowTransform(nn.Module):
         """
         raise TypeError(f'{type(self).__name__} must define warp()')
 
+    def homography(self, theta: Tensor, geometry: WindowGeometry) -> Tensor:
+        """Return :meth:`warp` as the 8 numbers (a, ..., h) of a homography.
+
+        A pixel (x, y) of the window is moved to (a x + b y + c, d x + e y + f) / (g x + h y + 1),
+        both relative to the center of the window, in pixels; a depth of zero counts as 1e-6. The
+        order is that of torchvision's perspective coefficients. Kernels that sample inside
+        attention take these numbers instead of points; a transform that has no such form keeps
+        this method, and other backends compute it.
+
+        Args:
+            theta: (B, nH, nW, heads, num_params).
+            geometry: the map's.
+
+        Returns:
+            (B, nH, nW, heads, 8).
+
+        Raises:
+            TypeError: the transform is not a homography.
+        """
+        raise TypeError(f'{type(self).__name__} is not a homography')
+
+    @property
+    def has_homography(self) -> bool:
+        """Whether :meth:`homography` is defined."""
+        return type(self).homography is not WindowTransform.homography
+
     def offset(self, prediction: Tensor, geometry: WindowGeometry) -> Tensor:
         """Predicted offsets (..., 2) as (x, y), in windows -> pixels."""
         counts = [max(length // geometry.window_size, 1) for length in geometry.size]
@@ -202,6 +228,12 @@ class VariedSizeWindow(WindowTransform):
         offset = self.offset(theta[..., :2], geometry).unsqueeze(-2)
         return offset + grid * (1 + theta[..., 2:].unsqueeze(-2))
 
+    def homography(self, theta: Tensor, geometry: WindowGeometry) -> Tensor:
+        offset_x, offset_y = self.offset(theta[..., :2], geometry).unbind(-1)
+        scale_x, scale_y = (1 + theta[..., 2:]).unbind(-1)
+        zero = torch.zeros_like(scale_x)
+        return torch.stack((scale_x, zero, offset_x, zero, scale_y, offset_y, zero, zero), -1)
+
 
 @WINDOW_TRANSFORMS.register_module()
 class RotatedVariedSizeWindow(WindowTransform):
@@ -218,6 +250,15 @@ class RotatedVariedSizeWindow(WindowTransform):
         cos, sin, aspect = theta[..., 4:].cos(), theta[..., 4:].sin(), _aspect(geometry)
         turned = torch.stack((x * cos - y * (aspect * sin), y * cos + x * (sin / aspect)), -1)
         return self.offset(theta[..., :2], geometry).unsqueeze(-2) + turned
+
+    def homography(self, theta: Tensor, geometry: WindowGeometry) -> Tensor:
+        offset_x, offset_y = self.offset(theta[..., :2], geometry).unbind(-1)
+        scale_x, scale_y = (1 + theta[..., 2:4]).unbind(-1)
+        cos, sin, aspect = theta[..., 4].cos(), theta[..., 4].sin(), _aspect(geometry)
+        row_x = (scale_x * cos, -scale_y * (aspect * sin), offset_x)
+        row_y = (scale_x * (sin / aspect), scale_y * cos, offset_y)
+        zero = torch.zeros_like(cos)
+        return torch.stack((*row_x, *row_y, zero, zero), -1)
 
 
 @WINDOW_TRANSFORMS.register_module()
@@ -265,6 +306,16 @@ class Quadrangle(WindowTransform):
         depth = 1 + projection[..., :1] * normalised_x + projection[..., 1:] * normalised_y
         depth = torch.where(depth == 0, 1e-6, depth)
         return (offset.unsqueeze(-2) + torch.stack((x, y), -1)) / depth.unsqueeze(-1)
+
+    def homography(self, theta: Tensor, geometry: WindowGeometry) -> Tensor:
+        offset_x, offset_y = self.offset(theta[..., :2], geometry).unbind(-1)
+        scale_x, scale_y, shear_x, shear_y, project_x, project_y, angle = theta[..., 2:].unbind(-1)
+        scale_x, scale_y, cos, sin = 1 + scale_x, 1 + scale_y, angle.cos(), angle.sin()
+        aspect, (half_x, half_y) = _aspect(geometry), _half_extent(geometry)
+        row_x = (scale_x * (cos + shear_y * sin), scale_y * aspect * (shear_x * cos + sin))
+        row_y = (scale_x / aspect * (shear_y * cos - sin), scale_y * (cos - shear_x * sin))
+        depth = (project_x / (half_x or 1), project_y / (half_y or 1))
+        return torch.stack((*row_x, offset_x, *row_y, offset_y, *depth), -1)
 
 
 class _PushInside(torch.autograd.Function):
