@@ -113,9 +113,7 @@ def _corners(x0, x1, y0, y1, width, stride):
 
 
 @triton.jit
-def _sample(
-    pointer, o00, o01, o10, o11, x0, x1, y0, y1, d, D: tl.constexpr, BLOCK_D: tl.constexpr
-):
+def _sample(pointer, o00, o01, o10, o11, x0, x1, y0, y1, d, D: tl.constexpr, BLOCK_D: tl.constexpr):
     """Sample (BLOCK, BLOCK_D) bilinearly; ``o`` are the pixels' offsets, x and y their weights."""
     sample = _load(pointer, o00, d, D, BLOCK_D).to(tl.float32) * (y0 * x0)[:, None]
     sample += _load(pointer, o01, d, D, BLOCK_D).to(tl.float32) * (y0 * x1)[:, None]
@@ -408,9 +406,7 @@ def windows_kernel(
             s0, s1, s2, s3, s4, s5, s6, s7, t0, t1, t2, t3, t4, t5, t6, t7
         )
         box = boxes + (index * blocks + block) * 4
-        x_from, x_to, y_from, y_to = tl.reduce(
-            (point_x, point_x, point_y, point_y), 0, _box_around
-        )
+        x_from, x_to, y_from, y_to = tl.reduce((point_x, point_x, point_y, point_y), 0, _box_around)
         tl.store(box, x_from)
         tl.store(box + 1, x_to)
         tl.store(box + 2, y_from)

@@ -54,7 +54,9 @@ def compile_kernel(name, dtype, window_size, d, capability, **options):
     kernel = getattr(triton_kernels, name)
     chosen = settings(name, dtype, window_size, d)
     chosen.update(options)
-    launch = {key: chosen.pop(key) for key in ('num_warps', 'num_stages', 'maxnreg') if key in chosen}
+    launch = {
+        key: chosen.pop(key) for key in ('num_warps', 'num_stages', 'maxnreg') if key in chosen
+    }
     signature = {}
     for argument in kernel.arg_names:
         if argument in chosen:
