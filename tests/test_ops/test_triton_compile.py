@@ -21,24 +21,23 @@ SHARED_MEMORY = {80: 163 * 1024, 90: 227 * 1024}
 
 
 @dataclass
-class Compiled:
-    """Figures of a kernel: SASS instructions, registers, and bytes of stack and shared memory."""
+class Figures:
+    """SASS instructions in all and in the longest loop, registers, bytes of stack and shared."""
 
     instructions: int
     loop: int
     registers: int
     stack: int
     shared: int
-    sass: str
 
 
-def settings(name, dtype, window_size, d, separate=False, has_bias=True):
+def settings(name, dtype, window_size, d):
     from mmvsa.ops import triton_kernels as kernels
 
     key = (window_size, d, DTYPES[dtype])
     if name in ATTENTION:
-        return kernels.attention_settings(*key, has_bias, 'ieee')
-    options = kernels.sampling_settings(*key, separate)
+        return kernels.attention_settings(*key, True, 'ieee')
+    options = kernels.sampling_settings(*key, False)
     if name == 'map_kernel':
         tile = {'TILE': kernels.TILE, 'BOXES': kernels.BOXES}
         options = {**options, **tile, 'PRECISION': 'ieee', 'WIDEN': False}
@@ -82,29 +81,52 @@ def figures(compiled, folder):
     cubin = folder / 'kernel.cubin'
     cubin.write_bytes(compiled.asm['cubin'])
 
-    def run(*arguments):
-        command = [knobs.nvidia.cuobjdump.path, *arguments, str(cubin)]
+    def run(option):
+        command = [knobs.nvidia.cuobjdump.path, option, str(cubin)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     usage = run('--dump-resource-usage')
     registers, stack = (int(re.search(rf'{key}:(\d+)', usage)[1]) for key in ('REG', 'STACK'))
-    sass = run('-sass')
-    lines = re.findall(r'/\*([0-9a-f]{4,})\*/\s+(.*?);', sass)
-    lines = [(int(address, 16), text) for address, text in lines]
-    # The code after the last EXIT is padding and out-of-line calls.
-    instructions = [text for _, text in lines if not text.startswith('NOP')]
-    loops = [
-        (address - int(target[1], 16)) // 16 + 1
-        for address, text in lines
-        if (target := re.search(r'BRA(?:\.U)? (?:.*, )?(?:`\(.*\)|0x([0-9a-f]+))', text))
-        and target[1]
-        and int(target[1], 16) < address
-    ]
-    return Compiled(
-        instructions=len(instructions),
-        loop=max(loops, default=0),
-        registers=registers,
-        stack=stack,
-        shared=compiled.metadata.shared,
-        sass=sass,
-    )
+    lines = re.findall(r'/\*([0-9a-f]{4,})\*/\s+(.*?);', run('-sass'))
+    code = [(int(address, 16), text) for address, text in lines if not text.startswith('NOP')]
+    jumps = [(start, re.search(r'BRA.* 0x([0-9a-f]+)', text)) for start, text in code]
+    back = [start - int(target[1], 16) for start, target in jumps if target]
+    loop = max((length // 16 + 1 for length in back if length > 0), default=0)
+    return Figures(len(code), loop, registers, stack, compiled.metadata.shared)
+
+
+@pytest.mark.parametrize('capability', [80, 90])
+def test_forward_is_small_enough_for_many_programs(capability, tmp_path):
+    found = figures(compile_kernel('forward_kernel', 'bf16', 7, 32, capability), tmp_path)
+    assert found.instructions <= 1200 and found.registers <= 104 and found.stack == 0, found
+
+
+@pytest.mark.parametrize('capability', [80, 90])
+def test_loop_of_backward_is_small(capability, tmp_path):
+    found = figures(compile_kernel('backward_kernel', 'bf16', 7, 32, capability), tmp_path)
+    assert 1000 <= found.loop <= 1700 and found.stack == 0, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('capability', [80, 90])
+@pytest.mark.parametrize('d', [32, 64])
+@pytest.mark.parametrize('name', [*ATTENTION, *SAMPLING])
+def test_no_kernel_spills_registers(name, d, capability, tmp_path):
+    window_size = 16 if name == 'sample_kernel' else 7
+    found = figures(compile_kernel(name, 'bf16', window_size, d, capability), tmp_path)
+    assert found.stack == 0, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('capability', [80, 90])
+@pytest.mark.parametrize('dtype, window_size, d', [('fp16', 8, 128), ('fp32', 7, 128)])
+@pytest.mark.parametrize('name', [*ATTENTION, *SAMPLING])
+def test_widest_heads_fit_into_shared_memory(name, dtype, window_size, d, capability):
+    compiled = compile_kernel(name, dtype, window_size, d, capability)
+    assert compiled.metadata.shared <= SHARED_MEMORY[capability]
+
+
+def test_separate_windows_and_attention_without_bias_compile():
+    compile_kernel('windows_kernel', 'bf16', 12, 32, 90, SEPARATE=True)
+    compile_kernel('map_kernel', 'bf16', 12, 32, 90, SEPARATE=True)
+    compile_kernel('forward_kernel', 'bf16', 7, 32, 90, HAS_BIAS=False)
