@@ -2,10 +2,10 @@
 
 Windows of up to 8 x 8 pixels are fused: sampled keys and values stay in registers, a program
 handles one window of one head, and the backward pass samples and scores again. Larger windows,
-attention dropout and separate windows for keys and values use :func:`sample_triton`, one
-kernel that writes q, k and v of every window, and PyTorch's attention. Coordinates, sums and
-softmax are float32 whatever the dtype of the map. No kernel uses atomic operations: results are the
-same in every run, and ``torch.use_deterministic_algorithms`` has nothing to change.
+attention dropout and separate windows for keys and values use :func:`sample_triton`, one kernel
+that writes q, k and v of every window, and PyTorch's attention. Coordinates, sums and softmax are
+float32 whatever the dtype of the map. No kernel uses atomic operations: what they compute is the
+same in every run, as ``torch.use_deterministic_algorithms`` demands.
 
 Triton is imported when a kernel is first used. With ``TRITON_INTERPRET=1`` in the environment
 before that, the kernels run on a CPU, slowly, for tests.
@@ -65,9 +65,18 @@ def unsupported_reasons(*, head_dims: int, has_homography: bool = True) -> list[
     return reasons
 
 
-def is_fused(window_size: int, *, dropout: float = 0.0, separate_windows: bool = False) -> bool:
+def is_fused(
+    window_size: int,
+    head_dims: int,
+    dtype: torch.dtype,
+    *,
+    dropout: float = 0.0,
+    separate_windows: bool = False,
+) -> bool:
     """Return whether one kernel samples and attends, or whether samples are written."""
-    return window_size <= MAX_FUSED_WINDOW_SIZE and not dropout and not separate_windows
+    # Products of float32 use no tensor cores: wider ones run out of registers.
+    fits = head_dims <= (64 if dtype == torch.float32 else MAX_HEAD_DIMS)
+    return fits and window_size <= MAX_FUSED_WINDOW_SIZE and not dropout and not separate_windows
 
 
 def matmul_precision() -> str:
@@ -120,8 +129,9 @@ def attend_triton(
         ValueError: a head that is too wide, shapes that do not match, or a map of 2**31 or more
             numbers.
     """
+    separate = windows.shape[3] != qkv.shape[4]
     if not is_fused(
-        window_size, dropout=dropout, separate_windows=windows.shape[3] != qkv.shape[4]
+        window_size, qkv.shape[-1], qkv.dtype, dropout=dropout, separate_windows=separate
     ):
         q, k, v = sample_triton(qkv, windows, window_size, top=top, left=left, push=push)
         mask = None if bias is None else bias.to(q.dtype).unsqueeze(0)

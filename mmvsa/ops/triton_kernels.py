@@ -610,7 +610,7 @@ def launch_backward(
     count, number = batch * rows * columns, window_size**2
     settings = attention_settings(*_key(qkv, window_size), bias is not None, matmul_precision())
     block = settings['BLOCK_N']
-    per_program = triton.cdiv(count * heads, BACKWARD_PROGRAMS)
+    per_program = max(1, triton.cdiv(count * heads, BACKWARD_PROGRAMS))
     programs = triton.cdiv(count, per_program)
     samples = qkv.new_empty(2, count, heads, number, qkv.shape[-1])
     # Without a bias its gradient is not written; any tensor will do.

@@ -23,6 +23,8 @@ CASES = {
     'float16': (torch.float16, 8, 24, 8, 8, 0, 0, True, {}),
     'bfloat16': (torch.bfloat16, 5, 48, 5, 7, 2, 0, True, {}),
 }
+# Head widths, and rows of padding before the map.
+SWEEP_DIMS = ((16, 0), (20, 2), (48, 0), (64, 2), (128, 1))
 SWEEP = {
     f'{name}, ws {ws}, d {d}, top {top}': (dtype, ws, d, ws + 3, ws - 1, top, min(top, 1), True, {})
     for name, dtype in (
@@ -31,8 +33,7 @@ SWEEP = {
         ('bfloat16', torch.bfloat16),
     )
     for ws in (4, 5, 7, 8, 12, 16)
-    for d in (16, 20, 48, 64, 128)
-    for top in (0, 2)
+    for d, top in SWEEP_DIMS
 }
 
 
