@@ -1,4 +1,4 @@
-"""Models: attention, backbones, checkpoints."""
+"""Models: attention, backbones, necks, checkpoints."""
 
 from .backbones import RVSA, QFormer, SwinVSA, ViTAE, ViTAEv2
 from .checkpoints import (
@@ -9,34 +9,36 @@ from .checkpoints import (
 )
 from .conversions import convert_vitaev2
 from .layers import (
-    FixedWindow,
     FullAttention,
     Quadrangle,
     RotatedVariedSizeWindow,
+    SampledWindowAttention,
     VariedSizeWindow,
-    WindowedAttention,
+    WindowAttention,
     WindowTransform,
 )
-from .zoo import get_model, list_models
+from .necks import SimplePyramid
+from .safe_loading import install_safe_loading, read_checkpoint
 
 __all__ = [
     'RVSA',
     'CheckpointError',
-    'FixedWindow',
     'FullAttention',
     'LoadReport',
     'QFormer',
     'Quadrangle',
     'RotatedVariedSizeWindow',
+    'SampledWindowAttention',
+    'SimplePyramid',
     'SwinVSA',
     'VariedSizeWindow',
     'ViTAE',
     'ViTAEv2',
+    'WindowAttention',
     'WindowTransform',
-    'WindowedAttention',
     'convert_vitaev2',
-    'get_model',
-    'list_models',
+    'install_safe_loading',
     'load_pretrained',
+    'read_checkpoint',
     'read_state_dict',
 ]
