@@ -16,8 +16,11 @@ import os
 from types import ModuleType
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from .attention import attend
+from .protocol import AttentionSpec, Bias
+from .windows import WindowGeometry, window_merge
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MAX_HEAD_DIMS = 128
@@ -50,18 +53,13 @@ def unavailable_reasons(device: torch.device) -> list[str]:
     return reasons
 
 
-def unsupported_reasons(*, head_dims: int, has_homography: bool = True) -> list[str]:
-    """Say why the kernels cannot compute an attention; empty if they can.
-
-    Args:
-        head_dims: channels d of a head.
-        has_homography: whether the window transform gives the 8 numbers of a homography.
-    """
+def unsupported_reasons(spec: AttentionSpec) -> list[str]:
+    """Say why the kernels cannot serve a layer; empty if they can."""
     reasons = []
-    if head_dims > MAX_HEAD_DIMS:
-        reasons.append(f'heads are {head_dims} wide, and at most {MAX_HEAD_DIMS} are supported')
-    if not has_homography:
-        reasons.append('the window transform has no homography()')
+    if spec.head_dims > MAX_HEAD_DIMS:
+        reasons.append(f'its heads are at most {MAX_HEAD_DIMS} wide, not {spec.head_dims}')
+    if not spec.homography:
+        reasons.append('it takes window transforms that have homography()')
     return reasons
 
 
@@ -91,80 +89,73 @@ def matmul_precision() -> str:
 def attend_triton(
     qkv: Tensor,
     windows: Tensor,
-    bias: Tensor | None,
-    scale: float,
-    window_size: int,
+    geometry: WindowGeometry,
     *,
-    top: int = 0,
-    left: int = 0,
+    scale: float,
+    bias: Bias = None,
     dropout: float = 0.0,
     push: float = 0.0,
 ) -> Tensor:
     """Compute softmax(q k^T * scale + bias) v with k and v sampled in varied windows.
 
-    A pixel g = (x, y) of a window, relative to its center, is sampled at
+    A pixel (x, y) of a window, relative to its center, is sampled at
 
-        center + (a x + b y + c, d x + e y + f) / (g x + h y + 1),
+        center + (a x + b y + c, d x + e y + f) / (g x + h y + 1)
 
     in pixels of the map, where what is off the map reads zero; a depth of exactly zero counts as
     1e-6. (a, ..., h) are the ``windows``, in the order of torchvision's perspective coefficients.
 
     Args:
-        qkv: (B, H, W, 3, heads, d): the projection of the map to q, k and v.
-        windows: (B, nH, nW, heads, 8); with 2*heads, the windows of the keys come first and those
-            of the values after them.
-        bias: (heads, N, N) with N = ws*ws, added to the scores.
-        scale: factor of q k^T.
-        window_size: ``ws``.
-        top, left: rows and columns by which the first window starts before the map.
-        dropout: probability of dropping an attention weight.
-        push: added to the gradient of every coordinate that is off the padded map, in normalized
+        qkv: (B, H, W, 3, heads, d), the projection of the map to q, k and v.
+        windows: (B, nH, nW, heads, 8), or twice the heads: windows of the keys, then of the values.
+        geometry: The windows of the queries.
+        scale: Factor of q k^T.
+        bias: (1, heads, N, N) with N = ws*ws, added to the scores, or a function of the windows'
+            queries.
+        dropout: Rate at which attention weights are dropped.
+        push: Added to the gradient of every coordinate that is off the padded map, in normalized
             units, so that it returns (``10 * coords_lambda`` of QFormer).
 
     Returns:
-        (B, H, W, heads, d) in the dtype of ``qkv``.
+        (B, H, W, heads * d) in the dtype of ``qkv``.
 
     Raises:
-        TypeError: a dtype that the kernels do not support.
-        ValueError: a head that is too wide, shapes that do not match, or a map of 2**31 or more
+        TypeError: A dtype that the kernels do not support.
+        ValueError: A head that is too wide, shapes that do not match, or a map of 2**31 or more
             numbers.
     """
-    separate = windows.shape[3] != qkv.shape[4]
-    if not is_fused(
-        window_size, qkv.shape[-1], qkv.dtype, dropout=dropout, separate_windows=separate
+    heads, head_dims = qkv.shape[-2:]
+    separate = windows.shape[3] != heads
+    if callable(bias) or not is_fused(
+        geometry.window_size, head_dims, qkv.dtype, dropout=dropout, separate_windows=separate
     ):
-        q, k, v = sample_triton(qkv, windows, window_size, top=top, left=left, push=push)
-        mask = None if bias is None else bias.to(q.dtype).unsqueeze(0)
-        out = F.scaled_dot_product_attention(q, k, v, mask, dropout, scale=scale)
-        return _merge(out, qkv, windows, window_size, top, left)
-    qkv, windows = _checked(qkv, windows, window_size, top, left)
-    if bias is not None:
-        _check_bias(bias, qkv, window_size)
-        bias = bias.float().contiguous()
+        q, k, v = sample_triton(qkv, windows, geometry, push=push)
+        bias = bias(q) if callable(bias) else bias
+        out = attend(q, k, v, scale=scale, bias=bias, dropout=dropout)
+        return geometry.crop(window_merge(out, geometry.window_size, geometry.grid))
+    qkv, windows = _checked(qkv, windows, geometry)
+    table = None if bias is None else bias[0].float().contiguous()
+    expected = (heads, geometry.window_size**2, geometry.window_size**2)
+    if table is not None and tuple(table.shape) != expected:
+        raise ValueError(f'bias must be {(1, *expected)}, got {tuple(bias.shape)}')
     op = torch.ops.mmvsa.varied_attention
-    return op(qkv, windows, bias, scale, window_size, top, left, push)
+    window = (geometry.window_size, geometry.top, geometry.left)
+    return op(qkv, windows, table, scale, *window, push).flatten(-2)
 
 
 def sample_triton(
-    qkv: Tensor,
-    windows: Tensor,
-    window_size: int,
-    *,
-    top: int = 0,
-    left: int = 0,
-    push: float = 0.0,
+    qkv: Tensor, windows: Tensor, geometry: WindowGeometry, *, push: float = 0.0
 ) -> Tensor:
     """Return q, k and v of every window, (3, B*nH*nW, heads, N, d); q is zero off the map.
 
     The arguments and errors are those of :func:`attend_triton`.
     """
-    qkv, windows = _checked(qkv, windows, window_size, top, left)
-    return torch.ops.mmvsa.sample_windows(qkv, windows, window_size, top, left, push)
+    qkv, windows = _checked(qkv, windows, geometry)
+    window = (geometry.window_size, geometry.top, geometry.left)
+    return torch.ops.mmvsa.sample_windows(qkv, windows, *window, push)
 
 
-def _checked(
-    qkv: Tensor, windows: Tensor, window_size: int, top: int, left: int
-) -> tuple[Tensor, Tensor]:
+def _checked(qkv: Tensor, windows: Tensor, geometry: WindowGeometry) -> tuple[Tensor, Tensor]:
     """Return contiguous inputs; raise TypeError or ValueError for what the kernels cannot take."""
     if qkv.dtype not in DTYPES:
         raise TypeError(
@@ -173,15 +164,18 @@ def _checked(
     if qkv.dim() != 6 or qkv.shape[3] != 3:
         raise ValueError(f'qkv must be (B, H, W, 3, heads, d), got {tuple(qkv.shape)}')
     batch, height, width, _, heads, head_dims = qkv.shape
-    if reasons := unsupported_reasons(head_dims=head_dims):
-        raise ValueError(f"backend 'triton' cannot run: {'; '.join(reasons)}")
+    if head_dims > MAX_HEAD_DIMS:
+        raise ValueError(
+            f"backend 'triton' takes heads of at most {MAX_HEAD_DIMS} channels, got {head_dims}"
+        )
     if height * width * 3 * heads * head_dims >= MAX_MAP_ELEMENTS:
         raise ValueError(
             f"backend 'triton' takes maps of fewer than 2**31 numbers an image, got {height} x "
             f'{width} pixels of {3 * heads * head_dims}; use another backend or smaller tiles'
         )
-    grid = tuple(-(-(n + before) // window_size) for n, before in ((height, top), (width, left)))
-    shapes = [(batch, *grid, n * heads, 8) for n in (1, 2)]
+    if (height, width) != geometry.size:
+        raise ValueError(f'qkv is of {height} x {width} pixels, its geometry of {geometry.size}')
+    shapes = [(batch, *geometry.grid, n * heads, 8) for n in (1, 2)]
     if tuple(windows.shape) not in shapes:
         raise ValueError(
             f'windows must be {shapes[0]}, or {shapes[1]} for separate windows of keys and '
@@ -190,27 +184,11 @@ def _checked(
     return qkv.contiguous(), windows.float().contiguous()
 
 
-def _check_bias(bias: Tensor, qkv: Tensor, window_size: int) -> None:
-    expected = (qkv.shape[4], window_size**2, window_size**2)
-    if tuple(bias.shape) != expected:
-        raise ValueError(f'bias must be {expected}, got {tuple(bias.shape)}')
-
-
 def _kernels() -> ModuleType:
     """Return the module that imports Triton."""
     from . import triton_kernels
 
     return triton_kernels
-
-
-def _merge(
-    parts: Tensor, qkv: Tensor, windows: Tensor, window_size: int, top: int, left: int
-) -> Tensor:
-    """Put (B*nH*nW, heads, N, d) back into a map (B, H, W, heads, d)."""
-    height, width = qkv.shape[1:3]
-    parts = parts.unflatten(2, (window_size, window_size)).unflatten(0, tuple(windows.shape[:3]))
-    out = parts.permute(0, 1, 4, 2, 5, 3, 6).flatten(3, 4).flatten(1, 2)
-    return out[:, top : top + height, left : left + width]
 
 
 @torch.library.custom_op('mmvsa::varied_attention', mutates_args=())
@@ -274,7 +252,9 @@ def _sample_windows_backward(
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients of qkv and windows."""
     grad_qkv = torch.empty_like(qkv)
-    grad_qkv[:, :, :, 0] = _merge(grad[0], qkv, windows, window_size, top, left)
+    geometry = WindowGeometry((qkv.shape[1], qkv.shape[2]), window_size, top, left)
+    grad_q = geometry.crop(window_merge(grad[0], window_size, geometry.grid))
+    grad_qkv[:, :, :, 0] = grad_q.unflatten(-1, qkv.shape[-2:])
     options = (window_size, top, left, push)
     samples = grad[1:].contiguous()
     grad_windows = _kernels().launch_samples_backward(samples, qkv, windows, grad_qkv, options)

@@ -9,6 +9,7 @@ import sys
 import torch
 import torch.nn.functional as F
 
+from mmvsa.ops import WindowGeometry
 from mmvsa.ops.torch_sampling import sample_torch
 from mmvsa.ops.triton_attention import attend_triton
 
@@ -69,11 +70,12 @@ class Push(torch.autograd.Function):
         return gradient + ctx.push, None, None, None
 
 
-def reference(qkv, windows, bias, scale, window_size, top=0, left=0, push=0.0):
+def reference(qkv, windows, geometry, *, scale, bias, push=0.0):
     """The same in float64 and plain PyTorch."""
     q, k, v = qkv.unbind(3)
     _, height, width, heads, d = q.shape
-    rows, columns = windows.shape[1:3]
+    (rows, columns), window_size = geometry.grid, geometry.window_size
+    top, left = geometry.top, geometry.left
     points = points_of(windows, window_size, top, left)
     size = (columns * window_size, rows * window_size)
     if push:
@@ -89,7 +91,7 @@ def reference(qkv, windows, bias, scale, window_size, top=0, left=0, push=0.0):
         scores = scores + bias
     out = (scores.softmax(-1) @ v).unflatten(4, (window_size, window_size))
     out = out.permute(0, 1, 4, 2, 5, 3, 6).flatten(3, 4).flatten(1, 2)
-    return out[:, top : top + height, left : left + width]
+    return out[:, top : top + height, left : left + width].flatten(-2)
 
 
 def make_inputs(
@@ -102,22 +104,21 @@ def make_inputs(
     windows = torch.randn(batch, rows, columns, 4 if separate else 2, 8)
     spread = torch.tensor([0.4, 0.3, 2, 0.3, 0.4, 2, 0.3 / window_size, 0.3 / window_size])
     windows = windows * spread + torch.tensor([1.0, 0, 0, 0, 1, 0, 0, 0])
-    bias = torch.randn(2, window_size**2, window_size**2) if with_bias else None
-    return [qkv, windows, bias]
+    bias = torch.randn(1, 2, window_size**2, window_size**2) if with_bias else None
+    return [qkv, windows, bias], WindowGeometry((height, width), window_size, top, left)
 
 
 def errors(case):
     """Relative errors of the output and of every gradient against the float64 reference."""
     *case, options = case
     options = dict(options)
-    _, window_size, d, _, _, top, left, _ = case
     sizes = {key: options.pop(key) for key in ('separate', 'batch') if key in options}
-    inputs = make_inputs(*case, **sizes)
-    fixed = (d**-0.5, window_size)
-    options.update(top=top, left=left)
+    inputs, geometry = make_inputs(*case, **sizes)
+    options['scale'] = case[2] ** -0.5
     leaves = [None if x is None else x.clone().requires_grad_() for x in inputs]
     exact = [None if x is None else x.double().requires_grad_() for x in inputs]
-    out, expected = attend_triton(*leaves, *fixed, **options), reference(*exact, *fixed, **options)
+    out = attend_triton(*leaves[:2], geometry, bias=leaves[2], **options)
+    expected = reference(*exact[:2], geometry, bias=exact[2], **options)
     gradient = torch.randn_like(expected).to(out.dtype)
     leaves, exact = ([x for x in xs if x is not None] for xs in (leaves, exact))
     grads = torch.autograd.grad(out, leaves, gradient)
@@ -130,9 +131,13 @@ def relative_error(value, exact):
     return ((value.double() - exact).abs().max() / exact.abs().max()).item()
 
 
+def small(width=8):
+    return make_inputs(torch.float32, 4, 16, 4, width, 0, 0, True)
+
+
 def opcheck():
-    qkv, windows, bias = make_inputs(torch.float32, 4, 16, 4, 5, 0, 0, True)
-    inputs = [x.requires_grad_() for x in (qkv, windows, bias)]
+    (qkv, windows, bias), _ = small(5)
+    inputs = [x.requires_grad_() for x in (qkv, windows, bias[0].detach())]
     ops = torch.ops.mmvsa
     torch.library.opcheck(ops.varied_attention.default, (*inputs, 0.25, 4, 0, 0, 0.0))
     torch.library.opcheck(ops.sample_windows.default, (*inputs[:2], 4, 0, 0, 0.0))
@@ -140,10 +145,12 @@ def opcheck():
 
 def compiled_errors():
     """Attention compiled as one graph against the same in eager mode."""
-    inputs = [x.requires_grad_() for x in make_inputs(torch.float32, 4, 16, 4, 5, 0, 0, True)]
+    inputs, geometry = small(5)
+    for x in inputs:
+        x.requires_grad_()
 
-    def attend(*inputs):
-        return attend_triton(*inputs, 0.25, 4).sin()
+    def attend(qkv, windows, bias):
+        return attend_triton(qkv, windows, geometry, bias=bias, scale=0.25).sin()
 
     compiled = torch.compile(attend, fullgraph=True, backend='aot_eager')
     results = []
@@ -153,31 +160,46 @@ def compiled_errors():
     return [relative_error(a, b.double()) for a, b in zip(*results, strict=True)]
 
 
+def query_bias_errors():
+    """A bias that depends on the queries, and attention with it written out."""
+    (qkv, windows, bias), geometry = small(5)
+    options = dict(scale=0.25, push=0.5)
+    out = attend_triton(qkv, windows, geometry, bias=lambda q: q.mean() + bias, **options)
+    expected = reference(qkv.double(), windows.double(), geometry, bias=bias.double(), **options)
+    return [relative_error(out, expected)]  # a constant does not change the softmax
+
+
 def not_a_number_stays():
     """A NaN window makes its window NaN, and no other."""
-    qkv, windows, bias = make_inputs(torch.float32, 4, 16, 4, 8, 0, 0, True)
+    (qkv, windows, bias), geometry = small()
     windows[0, 0, 1, 0, 3] = float('nan')
-    bad = attend_triton(qkv, windows, bias, 0.25, 4).isnan().any(-1)
+    out = attend_triton(qkv, windows, geometry, bias=bias, scale=0.25)
+    bad = out.unflatten(-1, (2, 16)).isnan().any(-1)
     return bool(bad[0, :, 4:, 0].all()) and int(bad.sum()) == 16
 
 
 def far_windows_read_zero():
     """Windows at 1e30 pixels read zeros and give the map no gradient; no index overflows."""
-    qkv, windows, bias = make_inputs(torch.float32, 4, 16, 4, 4, 0, 0, True)
+    (qkv, windows, bias), geometry = small(4)
     windows[..., 2] = 1e30
     qkv.requires_grad_()
-    out = attend_triton(qkv, windows, bias, 0.25, 4)
+    out = attend_triton(qkv, windows, geometry, bias=bias, scale=0.25)
     (grad,) = torch.autograd.grad(out.sum(), qkv)
     return not out.any() and not grad.any()
 
 
 def reruns_are_equal():
-    """Every gradient is the same, bit by bit, under deterministic algorithms."""
+    """Every gradient is the same, bit by bit, under deterministic algorithms.
+
+    They also fill new tensors with NaN, which shows what a kernel does not write.
+    """
     torch.use_deterministic_algorithms(True)
-    inputs = [x.requires_grad_() for x in make_inputs(torch.float32, 4, 16, 4, 8, 0, 0, True)]
+    inputs, geometry = small()
+    for x in inputs:
+        x.requires_grad_()
     runs = []
     for _ in range(2):
-        out = attend_triton(*inputs, 0.25, 4)
+        out = attend_triton(*inputs[:2], geometry, bias=inputs[2], scale=0.25)
         runs.append((out, *torch.autograd.grad(out.square().sum(), inputs)))
     torch.use_deterministic_algorithms(False)
     return all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
@@ -185,14 +207,38 @@ def reruns_are_equal():
 
 def tf32_is_read_after_the_new_setting():
     """The old flag raises from then on, so it must not be read."""
-    inputs = make_inputs(torch.float32, 4, 16, 4, 4, 0, 0, True)
+    (qkv, windows, bias), geometry = small(4)
     torch.backends.cuda.matmul.fp32_precision = 'ieee'
-    return bool(attend_triton(*inputs, 0.25, 4).isfinite().all())
+    out = attend_triton(qkv, windows, geometry, bias=bias, scale=0.25)
+    return bool(out.isfinite().all())
+
+
+def module_errors():
+    """The attention of every transform by the kernels against the torch backend, with gradients."""
+    from mmvsa.models import SampledWindowAttention
+
+    found = []
+    for transform in ('VariedSizeWindow', 'RotatedVariedSizeWindow', 'Quadrangle'):
+        torch.manual_seed(0)
+        attention = SampledWindowAttention(
+            32, 2, 4, padding='center', transform=dict(type=transform, coords_lambda=0.1)
+        )
+        torch.nn.init.normal_(attention.transform.regressor.weight, std=0.3)
+        x = torch.randn(1, 5, 6, 32, requires_grad=True)
+        leaves = (x, *attention.parameters())
+        results = []
+        for attention.backend in ('triton', 'torch'):
+            out = attention(x)
+            results.append((out, *torch.autograd.grad(out.sin().sum(), leaves)))
+        found += [relative_error(a, b.double()) for a, b in zip(*results, strict=True)]
+    return found
 
 
 CHECKS = (
     opcheck,
     compiled_errors,
+    query_bias_errors,
+    module_errors,
     not_a_number_stays,
     far_windows_read_zero,
     reruns_are_equal,

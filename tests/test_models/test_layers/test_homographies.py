@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from mmvsa.models.layers.window_transforms import WindowTransform, build_window_transform
-from mmvsa.models.layers.windows import WindowGeometry
+from mmvsa.ops import AttentionSpec, WindowGeometry
+from mmvsa.ops.triton_attention import unsupported_reasons
 
 TRANSFORMS = ('VariedSizeWindow', 'RotatedVariedSizeWindow', 'Quadrangle')
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
@@ -72,3 +73,8 @@ def test_transform_without_a_homography_says_so():
     assert build_window_transform('Quadrangle', 8, 1).has_homography
     with pytest.raises(TypeError, match='Bent is not a homography'):
         transform.homography(torch.zeros(1), WindowGeometry.of((7, 7), 7))
+
+
+def test_backend_that_needs_a_homography_says_so():
+    spec = AttentionSpec(num_heads=1, head_dims=8, window_size=7, scale=1.0, homography=False)
+    assert 'homography' in unsupported_reasons(spec)[0]
