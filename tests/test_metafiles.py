@@ -10,6 +10,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmvsa import list_models
 from mmvsa.analysis.model_zoo import accuracy, is_classifier, read_entries, sections
 from mmvsa.analysis.multiply_adds import count_parts
+from mmvsa.hub import register_models
 from mmvsa.utils import load_config
 
 INDEX = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
@@ -97,6 +98,7 @@ def test_accuracy_of_the_zoo_by_hand() -> None:
 def test_mmpretrain_lists_the_classifiers_of_the_zoo() -> None:
     import mmpretrain
 
+    register_models()
     zoo = {entry.name for entry in read_entries(ROOT) if is_classifier(entry)}
     assert set(mmpretrain.list_models('*vsa*')) == {name for name in zoo if 'vsa' in name}
     families = {entry.model for entry in read_entries(ROOT) if entry.name in zoo}
@@ -104,9 +106,9 @@ def test_mmpretrain_lists_the_classifiers_of_the_zoo() -> None:
 
 
 def test_mmpretrain_finds_the_models() -> None:
-    """Importing mmvsa is enough, so that mmpretrain.get_model knows the names."""
     import mmpretrain
 
+    register_models()
     names = {model['Name'] for model in MODELS_LISTED if 'in1k' in model['Name']}
     assert names <= set(mmpretrain.list_models('*in1k*'))
     model = mmpretrain.get_model('vitaev2-s-vsa_8xb128_in1k')
