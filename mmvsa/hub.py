@@ -20,7 +20,7 @@ def metafile_root() -> Path | None:
 
 
 def classification_metafiles(root: Path) -> dict[Path, list[str]]:
-    """Return the metafiles that list classifiers, with their models: mmpretrain builds no others."""
+    """Return the metafiles of classifiers (mmpretrain builds no others) and their models."""
     index = yaml.safe_load((root / 'model-index.yml').read_text())
     paths = [root / name for name in index['Import'] if (root / name).is_file()]
     contents = {path: yaml.safe_load(path.read_text())['Models'] for path in paths}

@@ -8,8 +8,8 @@ import torch
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 
-from ..apis.errors import UsageError
 from ..utils import load_config
+from ..utils.errors import UsageError
 from .memory import PeakMemory, peak_memory
 
 
