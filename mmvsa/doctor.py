@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from typing import Any, NamedTuple
 
-from .apis.config import OPTIONAL_HOSTS
+from .utils.config import OPTIONAL_HOSTS
 
 OK, WARNING, BROKEN = 'ok', 'warning', 'broken'
 INSTALL = 'run tools/install.sh'
