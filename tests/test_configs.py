@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli import ROOT
-from hosts import require_host_of
+from helpers.cli import ROOT
+from helpers.hosts import require_host_of
 from mmengine import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, METRICS, MODELS, init_default_scope

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cli import load_tool
-from hosts import require_host
+from helpers.cli import load_tool
+from helpers.hosts import require_host
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.structures import InstanceData
@@ -68,10 +68,11 @@ def test_relative_links_lead_somewhere(page):
             assert anchor in anchors(path), f'{page_id(page)} links to {target}'
 
 
-@pytest.mark.parametrize('page', PAGES, ids=page_id)
-def test_every_page_of_docs_is_in_the_index(page):
-    if page.parent == ROOT / 'docs' and page.name != 'README.md':
-        assert f']({page.name})' in (ROOT / 'docs' / 'README.md').read_text(encoding='utf-8')
+def test_every_page_of_docs_is_in_the_index():
+    index = (ROOT / 'docs' / 'README.md').read_text(encoding='utf-8')
+    pages = {path.name for path in ROOT.glob('docs/*.md')} - {'README.md'}
+    assert len(pages) > 5
+    assert {name for name in pages if f']({name})' not in index} == set()
 
 
 @pytest.mark.parametrize('page', PAGES, ids=page_id)
