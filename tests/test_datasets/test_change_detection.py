@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pairs import write_image, write_pairs
+from helpers.pairs import write_image, write_pairs
 
 from mmvsa.datasets import DatasetError
 from mmvsa.registry import DATASETS

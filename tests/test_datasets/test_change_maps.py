@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from pairs import write_image
+from helpers.pairs import write_image
 
 from mmvsa.datasets import DatasetError
 from mmvsa.datasets.change_maps import (

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from helpers.pairs import write_image, write_pairs
 from mmengine.registry import init_default_scope
-from pairs import write_image, write_pairs
 
 from mmvsa.datasets import DatasetError
 from mmvsa.registry import DATASETS, TRANSFORMS

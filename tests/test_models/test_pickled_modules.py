@@ -6,7 +6,7 @@ import types
 
 import pytest
 import torch
-from reference import state_dict
+from helpers.reference import state_dict
 
 from mmvsa import get_model
 from mmvsa.models import CheckpointError, read_state_dict

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from helpers.pairs import sample
+from helpers.reference import arrays, describe, normal, relative_error, sampled_error, state_dict
 from mmengine.registry import init_default_scope
-from pairs import sample
-from reference import arrays, describe, normal, relative_error, sampled_error, state_dict
 
 from mmvsa import get_model
 from mmvsa.models import load_pretrained

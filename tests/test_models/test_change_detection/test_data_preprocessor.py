@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from pairs import sample
+from helpers.pairs import sample
 
 from mmvsa.models.change_detection import PairDataPreprocessor
 

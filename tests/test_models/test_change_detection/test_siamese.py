@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from helpers.pairs import sample
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
-from pairs import sample
 
 from mmvsa.models.change_detection.siamese import join_pair
 from mmvsa.registry import MODELS

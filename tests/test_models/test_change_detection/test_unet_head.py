@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from helpers.pairs import sample
 from mmengine.registry import init_default_scope
-from pairs import sample
 
 from mmvsa.models.change_detection import UNetHead
 from mmvsa.registry import MODELS

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from reference import describe, state_dict
+from helpers.reference import describe, state_dict
 
 from mmvsa import get_model
 from mmvsa.models import CheckpointError, load_pretrained
