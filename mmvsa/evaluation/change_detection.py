@@ -1,5 +1,6 @@
 """Precision, recall, F1 and IoU of the class "changed"."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -24,17 +25,34 @@ class ChangeMetric(IoUMetric):
     Args:
         batch_size: pairs per batch of the second kind, whatever the dataloader's is. The official
             figures are of batches of 8.
+        ignore_index: label of the pixels that do not count.
+        output_dir: folder for the predictions, one PNG of 0 and 1 per pair.
+        format_only: write the predictions and compute nothing.
+        collect_device: where processes put their results together, ``'cpu'`` or ``'gpu'``.
         prefix: of the names, ``change`` by default.
-        options: those of mmseg's ``IoUMetric``: ``ignore_index``, ``output_dir``, ``format_only``,
-            ``collect_device``.
     """
 
     default_prefix = 'change'
 
-    def __init__(self, batch_size: int = 8, prefix: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        batch_size: int = 8,
+        *,
+        ignore_index: int = 255,
+        output_dir: str | None = None,
+        format_only: bool = False,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f'batch_size must be at least 1, got {batch_size}')
-        super().__init__(prefix=prefix, **options)
+        super().__init__(
+            ignore_index=ignore_index,
+            output_dir=output_dir,
+            format_only=format_only,
+            collect_device=collect_device,
+            prefix=prefix,
+        )
         self.batch_size = batch_size
 
     def compute_metrics(self, results: list[tuple[Any, ...]]) -> dict[str, float]:
@@ -52,7 +70,7 @@ class ChangeMetric(IoUMetric):
                 'no pair has a changed pixel: precision, recall, F1 and IoU are 0 whatever the '
                 'predictions are',
                 logger='current',
-                level='WARNING',
+                level=logging.WARNING,
             )
         pooled = change_scores(areas.sum(axis=0))
         starts = range(0, len(areas), self.batch_size)
