@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ['__version__', 'get_model', 'list_models', 'registry']
 
-_SUBMODULES = ('apis', 'datasets', 'engine', 'evaluation', 'models', 'ops', 'visualization')
+_SUBMODULES = (
+    'apis',
+    'datasets',
+    'engine',
+    'evaluation',
+    'hub',
+    'models',
+    'ops',
+    'visualization',
+)
 
 
 def _register_packages() -> None:
@@ -38,6 +47,7 @@ def _register_packages() -> None:
 if find_spec('mmengine') is not None:
     _register_packages()
 
+# mmpretrain's hub is filled where it is there: importing it takes longer than torch.
 if 'mmpretrain' in sys.modules:
     from .hub import register_models
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli import ROOT
-from hosts import require_host_of
+from helpers.cli import ROOT
+from helpers.hosts import require_host_of
 from mmengine import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, METRICS, MODELS, init_default_scope
@@ -40,6 +40,29 @@ def test_builds_and_fits(path: Path) -> None:
     for name, widths in input_channels(cfg).items():
         assert widths == (channels if isinstance(widths, list) else channels[-1]), name
     assert cfg.train_cfg and cfg.param_scheduler and cfg.optim_wrapper
+
+
+def test_mmsegs_bases_come_after_mmvsa() -> None:
+    """MMEngine finds `mmseg::` once mmvsa is imported, by the first base (seg_runtime.py)."""
+    importing = [
+        path for path in (ROOT / 'configs').rglob('*.py') if '__import__' in path.read_text()
+    ]
+    assert importing == [ROOT / 'configs/_base_/seg_runtime.py']
+    checked = 0
+    for path in CONFIGS:
+        bases = Config._get_base_files(str(path))
+        if any(uses_mmseg(path.parent / base) for base in bases):
+            first = (path.parent / bases[0]).resolve()
+            assert first in (importing[0], *CONFIGS), path
+            checked += 1
+    assert checked > 30
+
+
+def uses_mmseg(path: Path) -> bool:
+    """Whether a base is mmseg's or has one of mmseg's."""
+    if '::' in str(path):
+        return 'mmseg::' in str(path)
+    return any(uses_mmseg(path.parent / base) for base in Config._get_base_files(str(path)))
 
 
 def input_channels(cfg: Config) -> dict[str, int | list[int]]:

@@ -38,7 +38,9 @@ class AttentionSpec:
 class Windows(Protocol):
     """Windows to sample, see :class:`mmvsa.models.layers.window_transforms.SampledWindows`."""
 
-    geometry: WindowGeometry
+    @property
+    def geometry(self) -> WindowGeometry:
+        """The windows of the queries."""
 
     @property
     def homography(self) -> Tensor:
@@ -60,7 +62,9 @@ Bias = Tensor | Callable[[Tensor], Tensor] | None
 class Backend(Protocol):
     """A way to attend to sampled keys and values."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What configs call it."""
 
     def reasons(
         self, device: torch.device | None = None, spec: AttentionSpec | None = None

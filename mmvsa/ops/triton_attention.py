@@ -137,7 +137,7 @@ def attend_triton(
     table = None if bias is None else bias[0].float()
     expected = (heads, geometry.window_size**2, geometry.window_size**2)
     if table is not None and tuple(table.shape) != expected:
-        raise ValueError(f'bias must be {(1, *expected)}, got {tuple(bias.shape)}')
+        raise ValueError(f'bias must be {expected}, got {tuple(table.shape)}')
     op = torch.ops.mmvsa.varied_attention
     window = (geometry.window_size, geometry.top, geometry.left)
     return op(qkv, windows, table, scale, *window, push).flatten(-2)

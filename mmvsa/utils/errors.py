@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one line, no traceback."""
+"""Errors that a user can fix: one line, no traceback."""
 
 import difflib
 import sys
@@ -12,10 +12,14 @@ class UsageError(Exception):
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """Print a :class:`UsageError` as one line and exit with status 2."""
+    """Print a :class:`UsageError` or a refused checkpoint as one line and exit with status 2."""
     try:
         yield
-    except UsageError as error:
+    except Exception as error:
+        from mmvsa.models import CheckpointError  # loads all models
+
+        if not isinstance(error, (UsageError, CheckpointError)):
+            raise
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)
 

@@ -48,7 +48,7 @@ class Entry:
         name: of the config.
         config: its path in the repository.
         metadata: ``Parameters``, ``FLOPs`` (multiply-adds), ``Source``, ``Public Weights``.
-        metrics: (dataset, metric) -> value, without "(authors)".
+        metrics: (dataset, metric) -> value, without "(official)".
         tasks, datasets: of the results.
         measured_here: whether no figure is an official one.
     """
@@ -87,12 +87,12 @@ def _entry(model: dict[str, Any]) -> Entry:
         model['Config'],
         model['Metadata'],
         {
-            (data, name.replace(' (authors)', '').replace(', authors', '')): value
+            (data, name.replace(' (official)', '').replace(', official', '')): value
             for (data, name), value in raw.items()
         },
         frozenset(result['Task'] for result in results),
         frozenset(result['Dataset'] for result in results),
-        bool(raw) and not any('authors' in name for _, name in raw),
+        bool(raw) and not any('official' in name for _, name in raw),
     )
 
 
