@@ -134,10 +134,10 @@ def attend_triton(
         out = attend(q, k, v, scale=scale, bias=bias, dropout=dropout)
         return geometry.crop(window_merge(out, geometry.window_size, geometry.grid))
     qkv, windows = _checked(qkv, windows, geometry)
+    expected = (1, heads, geometry.window_size**2, geometry.window_size**2)
+    if bias is not None and tuple(bias.shape) != expected:
+        raise ValueError(f'bias must be {expected}, got {tuple(bias.shape)}')
     table = None if bias is None else bias[0].float()
-    expected = (heads, geometry.window_size**2, geometry.window_size**2)
-    if table is not None and tuple(table.shape) != expected:
-        raise ValueError(f'bias must be {expected}, got {tuple(table.shape)}')
     op = torch.ops.mmvsa.varied_attention
     window = (geometry.window_size, geometry.top, geometry.left)
     return op(qkv, windows, table, scale, *window, push).flatten(-2)
