@@ -35,9 +35,25 @@ def collect_models() -> dict[str, dict[str, Any]]:
     return found
 
 
+# name -> config of a change detector of mmseg
+CHANGE_DETECTORS: dict[str, dict[str, Any]] = {
+    'bit_vitaev2-s': dict(
+        type='mmvsa.SiamEncoderDecoder',
+        data_preprocessor=dict(
+            type='mmvsa.PairDataPreprocessor', bgr_to_rgb=True, test_cfg=dict(size_divisor=32)
+        ),
+        backbone=dict(
+            type='mmvsa.ViTAEv2', arch='s', out_indices=(2,), attention=dict(padding='end')
+        ),
+        neck=dict(type='mmvsa.FeatureFusionNeck', policy='concat'),
+        decode_head=dict(type='mmvsa.BITHead', in_channels=256),
+    ),
+}
+
+
 def list_models(pattern: str = '*') -> list[str]:
     """List the names that :func:`get_model` knows and that match a shell pattern (``'*vsa*'``)."""
-    return sorted(fnmatch.filter(collect_models(), pattern))
+    return sorted(fnmatch.filter([*collect_models(), *CHANGE_DETECTORS], pattern))
 
 
 def model_config(name: str, num_classes: int = 1000, **overrides: Any) -> dict[str, Any]:
@@ -48,7 +64,7 @@ def model_config(name: str, num_classes: int = 1000, **overrides: Any) -> dict[s
     """
     models = collect_models()
     if name not in models:
-        near = difflib.get_close_matches(name, models, n=4, cutoff=0.4) or list_models()
+        near = difflib.get_close_matches(name, list_models(), n=4, cutoff=0.4) or list_models()
         raise ValueError(f'unknown model {name!r}; did you mean one of {near}?')
     config = Config(
         dict(
@@ -85,16 +101,18 @@ def _set_head_channels(config: Config) -> None:
 def get_model(
     name: str,
     pretrained: str | os.PathLike | None = None,
-    num_classes: int = 1000,
+    num_classes: int | None = None,
     **overrides: Any,
 ) -> nn.Module:
-    """An mmpretrain ``ImageClassifier``; ``model(images)`` are the logits.
+    """Build a classifier of mmpretrain or a change detector of mmseg.
+
+    ``model(images)`` returns the logits; a change detector takes ``model((before, after))``.
 
     Args:
         name: one of :func:`list_models`.
-        pretrained: path of a checkpoint of mmvsa or of the authors, of a whole classifier or of
-            a backbone; what the file lacks stays fresh and is reported.
-        num_classes: classes of the head.
+        pretrained: path of a checkpoint of mmvsa or of an official implementation, of a whole
+            model or of a backbone; what the file lacks keeps its initial values and is reported.
+        num_classes: classes of the head; by default 1000, and 2 of a change detector.
         overrides: merged into the config: ``backbone=dict(out_indices=(0, 1, 2, 3))``,
             ``neck=...``, ``head=...``, ``train_cfg=...``.
 
@@ -102,14 +120,27 @@ def get_model(
         ValueError: an unknown name or a wrong option.
         mmvsa.models.CheckpointError: the file is unreadable or another model's.
     """
-    from mmpretrain.registry import MODELS
+    if name in CHANGE_DETECTORS:
+        model = MODELS.build(_change_detector_config(name, num_classes, overrides))
+    else:
+        from mmpretrain.registry import MODELS as CLASSIFIERS
 
-    model = MODELS.build(model_config(name, num_classes, **overrides))
+        model = CLASSIFIERS.build(model_config(name, num_classes or 1000, **overrides))
     _init_weights(model)
     if pretrained is not None:
         load_pretrained(model, pretrained)
         _mark_initialised(model)
     return model
+
+
+def _change_detector_config(
+    name: str, num_classes: int | None, overrides: dict[str, Any]
+) -> dict[str, Any]:
+    config = Config(dict(copy.deepcopy(CHANGE_DETECTORS[name]), _scope_='mmseg'))
+    if num_classes is not None:
+        config.decode_head.num_classes = num_classes
+    config.merge_from_dict(overrides)
+    return config.to_dict()
 
 
 def _mark_initialised(model: nn.Module) -> None:
@@ -125,5 +156,6 @@ def _init_weights(model: Any) -> None:
         return  # there is no memory to initialise
     if model.backbone.init_cfg:
         model.backbone.init_weights()
-    if model.with_head and model.head.init_cfg:
-        initialize(model.head, model.head.init_cfg)
+    head = getattr(model, 'decode_head', None) or getattr(model, 'head', None)
+    if head is not None and head.init_cfg:
+        initialize(head, head.init_cfg)

@@ -10,10 +10,12 @@ from .digit_scenes_datasets import (
     DigitScenesDetection,
     DigitScenesSegmentation,
 )
+from .errors import DatasetError
 from .held_out import held_out_indices
 from .transforms import LoadImage
 
 __all__ = [
+    'DatasetError',
     'DigitScenesClassification',
     'DigitScenesDetection',
     'DigitScenesSegmentation',

@@ -17,7 +17,14 @@ import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from .conversions import CheckpointError, StateDict, adapt_state_dict, is_foreign, unite
+from .conversions import (
+    CheckpointError,
+    StateDict,
+    adapt_state_dict,
+    adapt_whole_model,
+    is_foreign,
+    unite,
+)
 from .layers.position import resize_position
 from .safe_loading import read_checkpoint
 
@@ -201,7 +208,7 @@ def select_part(state_dict: Mapping[str, Tensor], model: nn.Module, prefix: str 
         CheckpointError: no key starts with ``prefix``, the model stands under several prefixes,
             or the names cannot be converted.
     """
-    plain, prefix = _strip_wrappers(state_dict), _strip_key(prefix)
+    plain, prefix = adapt_whole_model(_strip_wrappers(state_dict)), _strip_key(prefix)
     if is_foreign(plain):
         # A classification file of another code base has no prefix: nothing is to be cut off.
         return _with_names_of(plain, model)

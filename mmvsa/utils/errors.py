@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from mmvsa.datasets.errors import DatasetError
+
 
 class UsageError(Exception):
     """A wrong path or option; the message says what to do about it."""
@@ -12,13 +14,13 @@ class UsageError(Exception):
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """Print a :class:`UsageError` or a refused checkpoint as one line and exit with status 2."""
+    """Print an error of the user, a file or a dataset as one line and exit with status 2."""
     try:
         yield
     except Exception as error:
         from mmvsa.models import CheckpointError  # loads all models
 
-        if not isinstance(error, (UsageError, CheckpointError)):
+        if not isinstance(error, (UsageError, DatasetError, CheckpointError)):
             raise
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)

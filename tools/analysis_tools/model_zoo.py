@@ -176,6 +176,11 @@ _RECIPES: Sequence[Column] = (
 _ORIENTED = _dense(
     ('mAP, official', lambda entry: _metric(entry, 'mAP')),
 )
+_CHANGE = _dense(
+    ('data', lambda entry: ', '.join(sorted(entry.datasets))),
+    ('F1 (pooled), official', lambda entry: _metric(entry, 'F1')),
+    ('F1 (mean of batches), official', lambda entry: _metric(entry, 'batch F1')),
+)
 _POSE = _dense(
     ('AP, official', lambda entry: _metric(entry, 'AP')),
 )
@@ -206,6 +211,7 @@ def sections(entries: Sequence[Entry]) -> list[tuple[str, Sequence[Column], list
         ('Detection on COCO', _DETECTION, folder('mask_rcnn', 'cascade_rcnn', 'retinanet')),
         ('Oriented detection on DOTA', _ORIENTED, folder('oriented_rcnn')),
         ('Segmentation', _SEGMENTATION, folder('upernet')),
+        ('Change detection', _CHANGE, folder('change_detection')),
         ('Pose', _POSE, folder('topdown_heatmap')),
         ('Quickstart', _QUICKSTART, folder('quickstart')),
     ]

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from . import swin, vit, vitae, vitaev2
+from . import bit, swin, vit, vitae, vitaev2
+from .bit import convert_bit
 from .keys import CheckpointError, Family, PublishedFiles, Row, StateDict, rename_keys, unite
 from .swin import convert_mmpretrain_swin, convert_swin
 from .vit import convert_vit
@@ -17,12 +18,15 @@ from .vitaev2 import convert_vitaev2
 
 __all__ = [
     'FAMILIES',
+    'WHOLE_MODELS',
     'CheckpointError',
     'Family',
     'PublishedFiles',
     'Row',
     'StateDict',
     'adapt_state_dict',
+    'adapt_whole_model',
+    'convert_bit',
     'convert_mmpretrain_swin',
     'convert_swin',
     'convert_vit',
@@ -42,6 +46,8 @@ FAMILIES: tuple[Family, ...] = (
     swin.MMPRETRAIN_FAMILY,
     vit.FAMILY,
 )
+# Models whose heads are those of mmvsa too.
+WHOLE_MODELS: tuple[Family, ...] = (bit.FAMILY,)
 
 
 def find_family(state_dict: Mapping[str, Any]) -> Family | None:
@@ -61,4 +67,17 @@ def adapt_state_dict(state_dict: Mapping[str, Tensor]) -> StateDict:
         CheckpointError: the file is incomplete, or two of its keys would become one.
     """
     family = find_family(state_dict)
+    return dict(state_dict) if family is None else family.convert(state_dict)
+
+
+def adapt_whole_model(state_dict: Mapping[str, Tensor]) -> StateDict:
+    """Return the state dict of a model with its head under the names of mmvsa.
+
+    What is none of :data:`WHOLE_MODELS` comes back equal.
+
+    Raises:
+        CheckpointError: the file is incomplete, or two of its keys would become one.
+    """
+    found = (family for family in WHOLE_MODELS if family.matches(state_dict))
+    family = next(found, None)
     return dict(state_dict) if family is None else family.convert(state_dict)
