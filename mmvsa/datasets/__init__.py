@@ -6,9 +6,10 @@ The data sets build on mmpretrain's; detection and segmentation need no mmpretra
 from mmengine.utils import is_installed
 
 from .held_out import held_out_indices
+from .matting import P3M10K, MattingDataset
 from .transforms import LoadImage
 
-__all__ = ['LoadImage', 'held_out_indices']
+__all__ = ['P3M10K', 'LoadImage', 'MattingDataset', 'held_out_indices']
 
 if is_installed('mmpretrain'):
     from .digits import Digits

@@ -1,6 +1,6 @@
 """Models: attention, backbones, checkpoints."""
 
-from .backbones import RVSA, QFormer, SwinVSA, ViTAE, ViTAEv2
+from .backbones import RVSA, PoolingViTAE, QFormer, SwinVSA, ViTAE, ViTAEv2
 from .checkpoints import (
     CheckpointError,
     LoadReport,
@@ -17,6 +17,7 @@ from .layers import (
     WindowedAttention,
     WindowTransform,
 )
+from .mattors import MatteOutputs, Mattor
 from .zoo import get_model, list_models
 
 __all__ = [
@@ -25,6 +26,9 @@ __all__ = [
     'FixedWindow',
     'FullAttention',
     'LoadReport',
+    'MatteOutputs',
+    'Mattor',
+    'PoolingViTAE',
     'QFormer',
     'Quadrangle',
     'RotatedVariedSizeWindow',

@@ -209,6 +209,9 @@ def select_part(state_dict: Mapping[str, Tensor], model: nn.Module, prefix: str 
 
 def _place(state_dict: StateDict, has_backbone: bool) -> StateDict:
     """A backbone's keys (and ``head.``) as those of a whole model or of a backbone alone."""
+    inner = {k[9:]: v for k, v in state_dict.items() if k.startswith('backbone.')}
+    if inner:  # of a whole model already
+        return state_dict if has_backbone else inner
     if has_backbone:
         whole = ('head.', 'neck.', 'data_preprocessor.')
         return {k if k.startswith(whole) else f'backbone.{k}': v for k, v in state_dict.items()}

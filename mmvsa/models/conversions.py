@@ -66,6 +66,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .p3m_conversion import convert_p3m, is_p3m
+
 StateDict = dict[str, Tensor]
 
 # Buffers of the authors' files that are computed here.
@@ -268,6 +270,7 @@ def convert_mmpretrain_swin(state_dict: Mapping[str, Tensor]) -> StateDict:
 CONVERTERS: tuple[
     tuple[Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, Tensor]], StateDict]], ...
 ] = (
+    (is_p3m, convert_p3m),
     (is_authors_vitae, convert_vitae),
     (is_authors_vitaev2, convert_vitaev2),
     (is_swin, convert_swin),

@@ -36,21 +36,40 @@ BACKBONES: dict[str, dict[str, Any]] = {
     **{f'rvsa-{arch}': _rvsa(arch) for arch in rvsa.ARCHS},
     **{f'rvsa-{arch}-kvdiff': _rvsa(arch, separate_windows=True) for arch in rvsa.ARCHS},
 }
+# name -> config of a whole model that is no classifier
+MATTORS: dict[str, dict[str, Any]] = {
+    'p3m-net_vitae-s': dict(
+        type='mmvsa.Mattor',
+        backbone=dict(type='mmvsa.PoolingViTAE', arch='s'),
+        decode_head=dict(type='mmvsa.P3MHead'),
+        data_preprocessor=dict(
+            type='mmvsa.MattingDataPreprocessor',
+            mean=[123.675, 116.28, 103.53],
+            std=[58.395, 57.12, 57.375],
+            bgr_to_rgb=True,
+        ),
+    ),
+}
 
 
 def list_models(pattern: str = '*') -> list[str]:
     """Names that :func:`get_model` knows, matching a shell pattern such as ``'*vsa*'``."""
-    return sorted(fnmatch.filter(BACKBONES, pattern))
+    return sorted(fnmatch.filter([*BACKBONES, *MATTORS], pattern))
 
 
 def model_config(name: str, num_classes: int = 1000, **overrides: Any) -> dict[str, Any]:
-    """Config of an mmpretrain ``ImageClassifier``; dicts merge, other values replace.
+    """Config of an mmpretrain ``ImageClassifier`` (or a ``Mattor``); dicts merge, others replace.
 
     Raises:
         ValueError: an unknown name; the message lists near ones.
     """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if name in MATTORS:
+        config = Config(copy.deepcopy(MATTORS[name]))
+        config.merge_from_dict(given)
+        return config.to_dict()
     if name not in BACKBONES:
-        near = difflib.get_close_matches(name, BACKBONES, n=4, cutoff=0.4) or list_models()
+        near = difflib.get_close_matches(name, list_models(), n=4, cutoff=0.4) or list_models()
         raise ValueError(f'unknown model {name!r}; did you mean one of {near}?')
     config = Config(
         dict(
@@ -65,7 +84,7 @@ def model_config(name: str, num_classes: int = 1000, **overrides: Any) -> dict[s
             ),
         )
     )
-    config.merge_from_dict({key: value for key, value in overrides.items() if value is not None})
+    config.merge_from_dict(given)
     if config.backbone.get('out_type') == 'avg_featmap' and not overrides.get('neck'):
         config.neck = None  # the backbone takes the mean itself
     _set_head_channels(config)
@@ -92,11 +111,14 @@ def get_model(
 ) -> nn.Module:
     """An mmpretrain ``ImageClassifier``; ``model(images)`` are the logits.
 
+    Of a matting network such as ``'p3m-net_vitae-s'``, a :class:`~mmvsa.models.Mattor`;
+    ``model(images)`` has ``.glance``, ``.focus`` and ``.fused``.
+
     Args:
         name: one of :func:`list_models`.
         pretrained: path of a checkpoint of mmvsa or of the authors, of a whole classifier or of
             a backbone; what the file lacks stays fresh and is reported.
-        num_classes: classes of the head.
+        num_classes: classes of a classifier's head.
         overrides: merged into the config: ``backbone=dict(out_indices=(0, 1, 2, 3))``,
             ``neck=...``, ``head=...``, ``train_cfg=...``.
 
@@ -127,5 +149,5 @@ def _init_weights(model: Any) -> None:
         return  # there is no memory to initialise
     if model.backbone.init_cfg:
         model.backbone.init_weights()
-    if model.with_head and model.head.init_cfg:
+    if getattr(model, 'with_head', False) and model.head.init_cfg:
         initialize(model.head, model.head.init_cfg)

@@ -1,0 +1,245 @@
+"""P3M-Net against the official implementation, its files, and inputs of any size."""
+
+import pytest
+import torch
+from reference import arrays, describe, fill, normal, relative_error
+from torch import Tensor
+
+from mmvsa import get_model
+from mmvsa.models import load_pretrained
+from mmvsa.models.mattors.integration import fuse, unpool
+from mmvsa.models.p3m_conversion import convert_p3m
+from mmvsa.registry import MODELS
+
+TOLERANCE = 1e-4
+NAMES = ('P3MNet_ViTAE_S', 'P3MNet_ViTAE_S_live')
+MEAN, STD = (
+    torch.tensor(x)[:, None, None] for x in ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+)
+
+
+def official(info: dict, unsaved: bool = False) -> dict[str, Tensor]:
+    """The state dict of the official network; the random projections are in none."""
+    entries = info['state_dict'] + (info['unsaved'] if unsaved else [])
+    return {key: fill(key, shape) * info['factors'].get(key, 1) for key, shape in entries}
+
+
+def build(name: str) -> torch.nn.Module:
+    converted = convert_p3m(official(describe(name), unsaved=True))
+    model = get_model('p3m-net_vitae-s').eval()
+    model.load_state_dict(
+        {k.replace('attn.w', 'attn.directions'): v for k, v in converted.items()}, strict=False
+    )
+    return model
+
+
+@pytest.fixture(scope='module')
+def model() -> torch.nn.Module:
+    return build(NAMES[0])
+
+
+def close(value: Tensor, expected: dict) -> bool:
+    assert list(value.shape) == expected['shape']
+    stored = torch.tensor(expected['value'])
+    return relative_error(value.flatten()[expected['index']], stored) < TOLERANCE
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('name', NAMES)
+def test_agreement(name: str) -> None:
+    info, expected, model = describe(name), arrays(name), build(name)
+    images = normal(info['seed'], tuple(info['input']))
+    features, outputs = model.backbone.encode(images), model(images)
+    assert all(map(close, features.maps, info['features']))
+    for value, stored in zip(features.indices, info['pooling_indices'], strict=True):
+        assert value.sum().item() == stored['sum']
+        assert value.flatten()[stored['index']].tolist() == stored['value']
+    maps = dict(glance=outputs.glance, focus=outputs.focus.logit(), fused=outputs.fused)
+    maps |= {f'glance_side{2 - i}': side for i, side in enumerate(outputs.sides)}
+    expected['focus'] = expected['focus'].logit()
+    for key, value in maps.items():
+        stride = info['outputs'][key]['stride']
+        assert relative_error(value[..., ::stride, ::stride], expected[key]) < TOLERANCE, key
+    patch = outputs.focus[..., 32:96, 64:128].logit()
+    assert relative_error(patch, expected['focus_patch'].logit()) < TOLERANCE
+
+
+def test_parameters_and_gradients(model: torch.nn.Module) -> None:
+    unused = 513_000 + 256  # the classifier, and norms that the forward pass does not call
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert count == describe(NAMES[0])['num_params'] - unused
+    outputs = model(normal(0, (1, 3, 64, 32)))
+    (outputs.glance.sum() + outputs.focus.sum() + sum(s.sum() for s in outputs.sides)).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    model.zero_grad()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('mode', ['resize', 'hybrid'])
+def test_inference(model: torch.nn.Module, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = arrays('matting_infer_P3MNet_ViTAE_S')
+    monkeypatch.setitem(model.test_cfg, 'mode', mode)
+    image = (expected['image'].permute(2, 0, 1) - MEAN) / STD
+    alpha = model(image[None], mode='predict')[0].pred_alpha
+    assert alpha.shape == (1, 237, 333)
+    error = (alpha[0, ::3, ::3] - expected[mode]).abs()
+    # The official implementation resizes with scikit-image, whose borders differ.
+    assert error.mean() < 1e-3 and (error < 1e-2).float().mean() > 0.99
+
+
+def test_fusion() -> None:
+    glance = normal(31, (2, 3, 24, 20))
+    for column, classes in enumerate(([], [0, 1], [1, 2], [0, 2])):
+        glance[0, classes, 0, column] = 3
+    glance[0, :, 0, 0] = 0
+    focus = normal(32, (2, 1, 24, 20)).sigmoid().requires_grad_()
+    fused = fuse(glance, focus)
+    assert torch.equal(fused, arrays('matting_fusion')['fused'])
+    fused.sum().backward()
+    assert torch.equal(focus.grad, (glance.argmax(1, keepdim=True) == 1).float())
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64, torch.bfloat16])
+def test_unpool_is_torchs(dtype: torch.dtype) -> None:
+    x = torch.randn(2, 3, 8, 6, dtype=dtype, requires_grad=True)
+    pooled, indices = torch.nn.functional.max_pool2d(x, 2, return_indices=True)
+    out = unpool(pooled, indices)
+    if dtype != torch.bfloat16:
+        assert torch.equal(out, torch.nn.functional.max_unpool2d(pooled, indices, 2))
+    out.sum().backward()
+    assert torch.equal(x.grad, (out != 0).to(dtype))
+
+
+@pytest.mark.parametrize('container', ['state_dict', 'state_dict_ema'])
+def test_official_files(container: str, tmp_path) -> None:
+    state_dict = official(describe(NAMES[0]))
+    path = tmp_path / 'official.pth'
+    if container == 'state_dict_ema':  # of the encoder alone
+        state_dict = {
+            k.removeprefix('encoder.'): v for k, v in state_dict.items() if 'encoder' in k
+        }
+        models = [MODELS.build(dict(type='mmvsa.PoolingViTAE')) for _ in range(2)]
+    else:
+        models = [get_model('p3m-net_vitae-s') for _ in range(2)]
+    torch.save({container: {f'module.{k}': v for k, v in state_dict.items()}}, path)
+    reports = [load_pretrained(model.eval(), path) for model in models]
+    assert [key.rsplit('.', 1)[1] for key in reports[0].missing] == ['directions'] * 2
+    assert not reports[0].unexpected and not reports[0].mismatched
+    weight = dict(models[0].named_parameters())
+    key = next(k for k in weight if k.endswith('stages.0.blocks.1.norm1.weight'))
+    whole = 'encoder.' if container == 'state_dict' else ''
+    assert torch.equal(weight[key], state_dict[f'{whole}layers.0.NC.1.norm1.weight'])
+    with torch.no_grad():  # the projections that no file has are the same in every model
+        first, second = (model(normal(0, (1, 3, 32, 32)))[-2] for model in models)
+    assert torch.equal(first, second)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('mode', ['resize', 'hybrid', 'whole'])
+@pytest.mark.parametrize('size', [(32, 32), (40, 50), (1, 1), (97, 33)])
+def test_any_size(model: torch.nn.Module, mode: str, size: tuple, monkeypatch) -> None:
+    monkeypatch.setitem(model.test_cfg, 'mode', mode)
+    images = normal(3, (1, 3, *size))
+    assert model(images).fused.shape == (1, 1, *size)
+    alpha = model(images, mode='predict')[0].pred_alpha
+    assert alpha.shape == (1, *size) and alpha.min() >= 0 and alpha.max() <= 1
+    maps = model.backbone(images)
+    sizes = [tuple(-(-length // stride) for length in size) for stride in (4, 8, 16, 32)]
+    assert [tuple(m.shape[-2:]) for m in maps] == sizes
+
+
+@torch.no_grad()
+def test_max_size_bounds_every_pass(model: torch.nn.Module, monkeypatch) -> None:
+    seen = []
+    hook = model.backbone.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape))
+    encode = model.backbone.encode
+    monkeypatch.setattr(model.backbone, 'encode', lambda x: seen.append(x.shape) or encode(x))
+    monkeypatch.setitem(model.test_cfg, 'max_size', 64)
+    for mode in ('resize', 'hybrid', 'whole'):
+        monkeypatch.setitem(model.test_cfg, 'mode', mode)
+        assert model(normal(3, (1, 3, 200, 90)), mode='predict')[0].pred_alpha.shape[1:] == (
+            200,
+            90,
+        )
+    hook.remove()
+    assert max(max(shape[-2:]) for shape in seen) == 64
+
+
+def test_wrong_input(model: torch.nn.Module) -> None:
+    with pytest.raises(ValueError, match='multiples of 32'):
+        model.backbone.encode(torch.zeros(1, 3, 48, 64))
+    with pytest.raises(ValueError, match='mode'):
+        model(torch.zeros(1, 3, 32, 32), mode='tensors')
+    with pytest.raises(ValueError, match='test_cfg.mode'):
+        get_model('p3m-net_vitae-s', test_cfg=dict(mode='hybird'))
+    with pytest.raises(ValueError, match='max_size'):
+        get_model('p3m-net_vitae-s', test_cfg=dict(max_size=16))
+
+
+def tiny(**head) -> torch.nn.Module:
+    arch = dict(
+        token_dims=(8, 12, 16, 24),
+        depths=(1, 1, 1, 1),
+        num_heads=(1, 1, 2, 2),
+        groups=(1, 4, 4, 8),
+        mlp_ratio=2.0,
+        attention=('performer', 'full', 'full', 'full'),
+    )
+    head = dict(type='mmvsa.P3MHead', in_channels=arch['token_dims'], **head)
+    return MODELS.build(
+        dict(
+            type='mmvsa.Mattor',
+            backbone=dict(type='mmvsa.PoolingViTAE', arch=arch),
+            decode_head=head,
+        )
+    )
+
+
+def test_checkpointing_changes_nothing() -> None:
+    model, images, gradients = tiny(), normal(1, (2, 3, 64, 64)), []
+    for with_cp in (False, True):
+        model.backbone.with_cp = with_cp
+        model.zero_grad()
+        model(images).focus.sum().backward()
+        gradients.append(
+            [p.grad.clone() for p in model.backbone.parameters() if p.grad is not None]
+        )
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*gradients, strict=True))
+
+
+def test_precisions() -> None:
+    model, images = tiny().eval(), normal(1, (1, 3, 64, 32))
+    with torch.no_grad():
+        plain = model(images).focus
+        with torch.autocast('cpu', torch.bfloat16):
+            half = model(images)
+        assert half.focus.dtype == half.glance.dtype == torch.float32
+        assert (half.focus - plain).abs().mean() < 0.02
+        assert (model.double()(images.double()).focus - plain).abs().max() < 1e-4
+
+
+def test_deterministic_mode() -> None:
+    model = tiny()
+    torch.use_deterministic_algorithms(True)
+    try:
+        model(normal(1, (1, 3, 64, 32))).focus.sum().backward()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize(
+    'backbone',
+    [
+        dict(type='mmvsa.SwinVSA', arch='t', out_indices=(0, 1, 2, 3)),
+        dict(type='mmvsa.PoolingViTAE'),
+    ],
+    ids=lambda backbone: backbone['type'],
+)
+def test_u_shape_on_any_backbone(backbone: dict) -> None:
+    channels = MODELS.build(backbone).out_channels
+    head = dict(type='mmvsa.UNetMattingHead', in_channels=channels)
+    model = MODELS.build(dict(type='mmvsa.Mattor', backbone=backbone, decode_head=head)).eval()
+    outputs = model(normal(1, (1, 3, 50, 70)))
+    assert outputs.glance.shape == (1, 3, 50, 70) and outputs.fused.shape == (1, 1, 50, 70)
+    (outputs.glance.sum() + outputs.focus.sum()).backward()
+    assert all(parameter.grad is not None for parameter in model.decode_head.parameters())
