@@ -134,10 +134,9 @@ class MattingMetric(BaseMetric):
             alpha = sample['pred_alpha'][0].float().cpu().numpy()
             if self.quantize:
                 alpha = np.floor(alpha * np.float32(255)) / np.float32(255)
-            target, trimap = sample['ori_alpha'], sample.get('ori_trimap')
-            self.results.append(
-                matte_errors(alpha, np.float32(target) / 255, trimap, fast=self.fast)
-            )
+            target = sample['gt_alpha'][0].cpu().numpy() / np.float32(255)
+            trimap = sample['gt_trimap'][0].cpu().numpy() if 'gt_trimap' in sample else None
+            self.results.append(matte_errors(alpha, target, trimap, fast=self.fast))
 
     def compute_metrics(self, results: list[dict[str, float]]) -> dict[str, float]:
         """Return the mean of each metric over the images that have it."""
