@@ -1,7 +1,7 @@
 """Hooks, optimizers with their wrappers and constructors, and what sharded training needs."""
 
 from .digit_scenes import PrepareDigitScenesHook
-from .hooks import NextStepsHook, TrainingCurveHook, WindowVisualizationHook
+from .hooks import MatteVisualizationHook, NextStepsHook, TrainingCurveHook, WindowVisualizationHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .merged_groups import MergedGroupsOptimWrapperConstructor
 from .muon import Muon
@@ -15,6 +15,7 @@ __all__ = [
     'FlexibleRunner',
     'LayerDecayOptimWrapperConstructor',
     'MergedGroupsOptimWrapperConstructor',
+    'MatteVisualizationHook',
     'Muon',
     'NextStepsHook',
     'PrepareDigitScenesHook',

@@ -1,6 +1,15 @@
-"""Drawings: training curves, learned windows."""
+"""Drawings: training curves, learned windows, mattes."""
 
 from .curves import draw_training_curve
+from .mattes import checkerboard, compose, draw_matte
 from .windows import AttentionWindows, collect_windows, draw_windows
 
-__all__ = ['AttentionWindows', 'collect_windows', 'draw_training_curve', 'draw_windows']
+__all__ = [
+    'AttentionWindows',
+    'checkerboard',
+    'collect_windows',
+    'compose',
+    'draw_matte',
+    'draw_training_curve',
+    'draw_windows',
+]

@@ -1,0 +1,222 @@
+"""MatteScenes: drawn heads with loose strands of hair over photographs, with exact mattes.
+
+For matting without a download: the photographs come with scikit-image. The folders are those of
+:class:`~mmvsa.datasets.matting.MattingDataset`::
+
+    {train,val}/{image,alpha,foreground,background}/000000.png
+    matte_scenes.json        the settings; its presence says: complete
+
+No photograph is in both splits. A scene depends on the seed, its split and its index alone.
+"""
+
+import json
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.dist import barrier, is_main_process
+
+from mmvsa.registry import DATASETS
+
+from .digit_scenes import PHOTOGRAPHS
+from .matting import MattingDataset
+
+VERSION = 1
+LAYERS = ('image', 'alpha', 'foreground', 'background')
+_SCALE = 4  # shapes are drawn larger and shrunk
+_MARKER = 'matte_scenes.json'
+
+
+def render_matte_scene(size: int, seed: int, split: str, index: int) -> dict[str, np.ndarray]:
+    """Draw a scene, the same on every call.
+
+    Returns:
+        ``alpha`` (size, size) and the other :data:`LAYERS` (size, size, 3) in BGR, all uint8.
+    """
+    # RandomState is frozen by numpy: its stream never changes between versions.
+    rng = np.random.RandomState([seed, ('train', 'val').index(split), index])
+    background = _photograph_part(rng, split, size)
+    color = _contrasting_color(rng, background.mean((0, 1)))
+    canvas = np.zeros((size * _SCALE,) * 2, np.uint8)
+    paint = np.empty((*canvas.shape, 3), np.uint8)
+    paint[:] = color
+    radius = canvas.shape[0] * rng.uniform(0.13, 0.2)
+    center = canvas.shape[0] * np.array([rng.uniform(0.35, 0.65), rng.uniform(0.36, 0.5)])
+    for _ in range(rng.randint(14, 36)):
+        _draw_strand(rng, (canvas, paint), color, center, radius)
+    _draw_body(rng, (canvas, paint), color, center, radius)
+    alpha = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
+    foreground = cv2.resize(paint, (size, size), interpolation=cv2.INTER_AREA)
+    light = cv2.resize(rng.normal(0, 15, (4, 4, 1)), (size, size), interpolation=cv2.INTER_CUBIC)
+    foreground = np.clip(foreground + light[..., None], 0, 255).astype(np.uint8)
+    opacity = alpha[..., None] / 255
+    image = np.rint(opacity * foreground + (1 - opacity) * background).astype(np.uint8)
+    return dict(zip(LAYERS, (image, alpha, foreground, background), strict=True))
+
+
+def _draw_strand(
+    rng: np.random.RandomState,
+    layers: tuple[np.ndarray, np.ndarray],
+    color: np.ndarray,
+    center: np.ndarray,
+    radius: float,
+) -> None:
+    """Draw a tapering, curling strand from the upper part of a head into alpha and paint."""
+    canvas, paint = layers
+    direction = rng.uniform(-np.pi * 1.1, np.pi * 0.1)
+    position = center + radius * 0.8 * np.array([np.cos(direction), np.sin(direction)])
+    steps, curl = 12, rng.normal(0, 0.12)
+    length = radius * rng.uniform(0.8, 1.9) / steps
+    width = rng.uniform(1.5, 3.2) * _SCALE
+    opacity, shade = rng.randint(170, 256), _shade(rng, color, 25)
+    for step in range(steps):
+        end = position + length * np.array([np.cos(direction), np.sin(direction)])
+        thickness = max(1, round(width * (1 - 0.75 * step / steps)))
+        cv2.line(canvas, _point(position), _point(end), opacity, thickness, cv2.LINE_AA)
+        # Wider than the strand, so that the foreground's color reaches past its soft edge.
+        cv2.line(paint, _point(position), _point(end), shade, thickness + 2 * _SCALE)
+        position, direction = end, direction + curl + rng.normal(0, 0.08)
+        curl += rng.normal(0, 0.03)
+
+
+def _draw_body(
+    rng: np.random.RandomState,
+    layers: tuple[np.ndarray, np.ndarray],
+    color: np.ndarray,
+    center: np.ndarray,
+    radius: float,
+) -> None:
+    """Draw shoulders and a head into alpha and paint."""
+    lean, drop = rng.uniform(-0.4, 0.4) * radius, rng.uniform(1.9, 2.3) * radius
+    shoulders = _point(center + (lean, drop))
+    axes = _point(radius * rng.uniform((1.5, 1.2), (2.1, 1.5)))
+    head = _point(radius * np.array([rng.uniform(0.85, 1.0), 1.0]))
+    angle = rng.uniform(-25, 25)
+    shades = _shade(rng, color, 30), _shade(rng, color, 30)
+    for layer, (lower, upper) in zip(layers, (((255,),) * 2, shades), strict=True):
+        cv2.ellipse(layer, shoulders, axes, 0, 0, 360, lower, -1)
+        corners = (shoulders[0] - axes[0], shoulders[1]), (shoulders[0] + axes[0], len(layer))
+        cv2.rectangle(layer, *corners, lower, -1)
+        cv2.ellipse(layer, _point(center), head, angle, 0, 360, upper, -1)
+
+
+def _point(position: np.ndarray) -> tuple[int, int]:
+    return int(round(position[0])), int(round(position[1]))
+
+
+def _shade(rng: np.random.RandomState, color: np.ndarray, spread: float) -> tuple[float, ...]:
+    shade = color + rng.normal(0, spread) + rng.normal(0, spread / 3, 3)
+    return tuple(np.clip(shade, 0, 255).tolist())
+
+
+def _contrasting_color(rng: np.random.RandomState, mean: np.ndarray) -> np.ndarray:
+    """Return a color at some distance from the mean of the background."""
+    colors = rng.uniform(0, 255, (8, 3))
+    return colors[np.linalg.norm(colors - mean, axis=1).argsort()[rng.randint(4, 8)]]
+
+
+@cache
+def _photograph(name: str) -> np.ndarray:
+    """Read (H, W, 3) uint8 in BGR."""
+    try:
+        import skimage
+    except ImportError as error:
+        raise ImportError(
+            'MatteScenes needs scikit-image; install it with "pip install scikit-image"'
+        ) from error
+    path = Path(skimage.__file__).parent / 'data' / name
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise FileNotFoundError(
+            f'scikit-image has no {path}; MatteScenes needs a version that ships it, such as 0.26'
+        )
+    return image
+
+
+def _photograph_part(rng: np.random.RandomState, split: str, size: int) -> np.ndarray:
+    """Return (size, size, 3) uint8: a part of a photograph, mirrored half of the time."""
+    names = PHOTOGRAPHS[split]
+    photograph = _photograph(names[rng.randint(len(names))])
+    side = int(rng.uniform(0.4, 1.0) * min(photograph.shape[:2]))
+    top, left = (rng.randint(length - side + 1) for length in photograph.shape[:2])
+    part = photograph[top : top + side, left : left + side]
+    part = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA)
+    return part[:, ::-1] if rng.rand() < 0.5 else part
+
+
+@DATASETS.register_module()
+class MatteScenes(MattingDataset):
+    """MatteScenes; the main process draws them when the folder has none.
+
+    Args:
+        data_root: folder of the scenes.
+        split: ``'train'`` or ``'val'``.
+        num: training scenes.
+        num_val: validation scenes.
+        size: side of a scene in pixels.
+        seed: of everything random.
+        kwargs: those of :class:`MattingDataset`.
+
+    Raises:
+        ValueError: the folder has something else, or scenes of other settings.
+    """
+
+    def __init__(
+        self,
+        data_root: str = 'data/matte_scenes',
+        split: str = 'train',
+        *,
+        num: int = 1000,
+        num_val: int = 60,
+        size: int = 128,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        if split not in PHOTOGRAPHS:
+            raise ValueError(f'split must be one of {list(PHOTOGRAPHS)}, got {split!r}')
+        if min(num, num_val) < 1 or size < 32:
+            raise ValueError(
+                f'num and num_val must be at least 1 and size 32, got {num}, {num_val}, {size}'
+            )
+        self.settings = dict(version=VERSION, num=num, num_val=num_val, size=size, seed=seed)
+        if is_main_process():
+            self._ensure_scenes(Path(data_root))
+        barrier()
+        prefix = {key: f'{split}/{key}' for key in ('alpha', 'foreground', 'background')}
+        super().__init__(data_root, dict(img=f'{split}/image', **prefix), **kwargs)
+
+    def _ensure_scenes(self, root: Path) -> None:
+        if not root.is_dir() or not any(root.iterdir()):
+            self._write_scenes(root)
+        marker = root / _MARKER
+        found = json.loads(marker.read_text()) if marker.is_file() else None
+        if found != self.settings:
+            raise ValueError(
+                f'{root} does not hold the scenes asked for (there: {found}, asked for: '
+                f'{self.settings}); remove the folder or name another data_root'
+            )
+
+    def _write_scenes(self, root: Path) -> None:
+        """Write beside ``root`` and rename: an interrupted run leaves no folder behind."""
+        from rich.progress import track
+
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f'.{root.name}-', dir=root.parent) as temporary:
+            folder = Path(temporary) / 'scenes'  # with the permissions of any new folder
+            for split, count in (('train', 'num'), ('val', 'num_val')):
+                for layer in LAYERS:
+                    (folder / split / layer).mkdir(parents=True)
+                indices = range(self.settings[count])
+                for index in track(indices, description=f'MatteScenes {split}'):
+                    scene = render_matte_scene(
+                        self.settings['size'], self.settings['seed'], split, index
+                    )
+                    for layer, image in scene.items():
+                        path = folder / split / layer / f'{index:06d}.png'
+                        path.write_bytes(cv2.imencode('.png', image)[1].tobytes())
+            (folder / _MARKER).write_text(json.dumps(self.settings))
+            os.replace(folder, root)
