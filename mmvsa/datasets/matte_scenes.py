@@ -12,6 +12,7 @@ No photograph is in both splits. A scene depends on the seed, its split and its 
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from .digit_scenes import PHOTOGRAPHS
 from .matting import MattingDataset
 
 VERSION = 1
+# Training and validation scenes, their side in pixels, and the seed of everything random.
+SETTINGS = dict(num=1000, num_val=60, size=128, seed=0)
 LAYERS = ('image', 'alpha', 'foreground', 'background')
 _SCALE = 4  # shapes are drawn larger and shrunk
 _MARKER = 'matte_scenes.json'
@@ -150,73 +153,74 @@ def _photograph_part(rng: np.random.RandomState, split: str, size: int) -> np.nd
 
 @DATASETS.register_module()
 class MatteScenes(MattingDataset):
-    """MatteScenes; the main process draws them when the folder has none.
+    """MatteScenes; the main process draws them when the folder does not exist or is empty.
 
     Args:
         data_root: folder of the scenes.
         split: ``'train'`` or ``'val'``.
-        num: training scenes.
-        num_val: validation scenes.
-        size: side of a scene in pixels.
-        seed: of everything random.
+        settings: any of :data:`SETTINGS`; a folder with scenes of others is an error. None takes
+            whatever the folder has, also other images and mattes in the same folders.
         kwargs: those of :class:`MattingDataset`.
 
     Raises:
-        ValueError: the folder has something else, or scenes of other settings.
+        ValueError: an unknown split or setting, or a folder that holds something else.
     """
+
+    # The tools do not ask for the folder before it is written.
+    generates = True
 
     def __init__(
         self,
         data_root: str = 'data/matte_scenes',
         split: str = 'train',
         *,
-        num: int = 1000,
-        num_val: int = 60,
-        size: int = 128,
-        seed: int = 0,
+        settings: Mapping[str, int] | None = None,
         **kwargs: Any,
     ) -> None:
         if split not in PHOTOGRAPHS:
             raise ValueError(f'split must be one of {list(PHOTOGRAPHS)}, got {split!r}')
-        if min(num, num_val) < 1 or size < 32:
-            raise ValueError(
-                f'num and num_val must be at least 1 and size 32, got {num}, {num_val}, {size}'
-            )
-        self.settings = dict(version=VERSION, num=num, num_val=num_val, size=size, seed=seed)
         if is_main_process():
-            self._ensure_scenes(Path(data_root))
+            ensure_matte_scenes(data_root, settings)
         barrier()
         prefix = {key: f'{split}/{key}' for key in ('alpha', 'foreground', 'background')}
         super().__init__(data_root, dict(img=f'{split}/image', **prefix), **kwargs)
 
-    def _ensure_scenes(self, root: Path) -> None:
-        if not root.is_dir() or not any(root.iterdir()):
-            self._write_scenes(root)
+
+def ensure_matte_scenes(root: str | os.PathLike, settings: Mapping[str, int] | None = None) -> None:
+    """Write the scenes to ``root`` unless they are there.
+
+    Raises:
+        ValueError: an unknown or too small setting, or ``root`` holds scenes of others.
+    """
+    root, wanted = Path(root), {**SETTINGS, **(settings or {})}
+    if wanted.keys() != SETTINGS.keys() or wanted['size'] < 32:
+        raise ValueError(f'settings may be {list(SETTINGS)} with size >= 32, got {settings}')
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        _write_scenes(root, wanted)
+    elif settings is not None:
         marker = root / _MARKER
         found = json.loads(marker.read_text()) if marker.is_file() else None
-        if found != self.settings:
+        if found != {'version': VERSION, **wanted}:
             raise ValueError(
-                f'{root} does not hold the scenes asked for (there: {found}, asked for: '
-                f'{self.settings}); remove the folder or name another data_root'
+                f'{root} does not hold the scenes asked for (there: {found}, asked for: {wanted}); '
+                'remove the folder or name another data_root'
             )
 
-    def _write_scenes(self, root: Path) -> None:
-        """Write beside ``root`` and rename: an interrupted run leaves no folder behind."""
-        from rich.progress import track
 
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f'.{root.name}-', dir=root.parent) as temporary:
-            folder = Path(temporary) / 'scenes'  # with the permissions of any new folder
-            for split, count in (('train', 'num'), ('val', 'num_val')):
-                for layer in LAYERS:
-                    (folder / split / layer).mkdir(parents=True)
-                indices = range(self.settings[count])
-                for index in track(indices, description=f'MatteScenes {split}'):
-                    scene = render_matte_scene(
-                        self.settings['size'], self.settings['seed'], split, index
-                    )
-                    for layer, image in scene.items():
-                        path = folder / split / layer / f'{index:06d}.png'
-                        path.write_bytes(cv2.imencode('.png', image)[1].tobytes())
-            (folder / _MARKER).write_text(json.dumps(self.settings))
-            os.replace(folder, root)
+def _write_scenes(root: Path, settings: Mapping[str, int]) -> None:
+    """Write next to ``root`` and rename: an interrupted run leaves no folder behind."""
+    from rich.progress import track
+
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f'.{root.name}-', dir=root.parent) as temporary:
+        folder = Path(temporary) / 'scenes'  # with the permissions of any new folder
+        for split, count in (('train', settings['num']), ('val', settings['num_val'])):
+            for layer in LAYERS:
+                (folder / split / layer).mkdir(parents=True)
+            for index in track(range(count), description=f'MatteScenes {split}'):
+                scene = render_matte_scene(settings['size'], settings['seed'], split, index)
+                for layer, image in scene.items():
+                    path = folder / split / layer / f'{index:06d}.png'
+                    path.write_bytes(cv2.imencode('.png', image)[1].tobytes())
+        (folder / _MARKER).write_text(json.dumps({'version': VERSION, **settings}))
+        os.replace(folder, root)

@@ -46,7 +46,7 @@ class MattingDataset(BaseDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Return a dict of ``img_path``, ``alpha_path``, ... for each image."""
-        files = {key: _files_by_stem(folder) for key, folder in self.data_prefix.items()}
+        files = {key: files_by_stem(folder) for key, folder in self.data_prefix.items()}
         images = files['img']
         for key, found in files.items():
             missing = [path for stem, path in images.items() if stem not in found]
@@ -59,7 +59,7 @@ class MattingDataset(BaseDataset):
         return [{f'{key}_path': found[stem] for key, found in files.items()} for stem in images]
 
 
-def _files_by_stem(folder: str) -> dict[str, str]:
+def files_by_stem(folder: str) -> dict[str, str]:
     """Return stem -> path of the images of a folder, sorted."""
     if '://' not in folder and not Path(folder).is_dir():
         raise ValueError(f'{folder} is no folder; check data_root and data_prefix')

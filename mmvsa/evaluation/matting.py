@@ -34,7 +34,7 @@ def matte_errors(
     no transition and the matte differs inside its foreground or background.
     """
     # The thresholds of CONN depend on it: 153 / 255 is below 0.6 in float32 only.
-    alpha, target = np.float32(alpha), np.float32(target)
+    alpha, target = alpha.astype(np.float32), target.astype(np.float32)
     difference = np.abs(alpha - target)
     errors = {
         'SAD': difference.sum(dtype=float) / 1000,

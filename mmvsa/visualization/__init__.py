@@ -1,10 +1,11 @@
 """Drawings: training curves, learned windows, mattes."""
 
 from .curves import draw_training_curve
-from .mattes import checkerboard, compose, draw_matte
+from .mattes import GREEN, checkerboard, compose, draw_matte
 from .windows import AttentionWindows, collect_windows, draw_windows
 
 __all__ = [
+    'GREEN',
     'AttentionWindows',
     'checkerboard',
     'collect_windows',

@@ -1,3 +1,5 @@
+data_root = 'data/matte_scenes'
+scenes = dict(num=1000, num_val=60, size=128)
 train_pipeline = [
     dict(type='LoadMatte'),
     # Kernels for images of 128 pixels.
@@ -15,12 +17,24 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(type='MatteScenes', split='train', pipeline=train_pipeline),
+    dataset=dict(
+        type='mmvsa.MatteScenes',
+        data_root=data_root,
+        split='train',
+        settings=scenes,
+        pipeline=train_pipeline,
+    ),
 )
 val_dataloader = dict(
     batch_size=1,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='MatteScenes', split='val', pipeline=test_pipeline),
+    dataset=dict(
+        type='mmvsa.MatteScenes',
+        data_root=data_root,
+        split='val',
+        settings=scenes,
+        pipeline=test_pipeline,
+    ),
 )
 test_dataloader = val_dataloader

@@ -17,7 +17,7 @@ train_dataloader = dict(
     num_workers=8,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='P3M10K',
+        type='mmvsa.P3M10K',
         data_root=data_root,
         split='train',
         foregrounds=True,
@@ -28,6 +28,8 @@ val_dataloader = dict(
     batch_size=1,
     num_workers=4,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='P3M10K', data_root=data_root, split='P3M-500-P', pipeline=test_pipeline),
+    dataset=dict(
+        type='mmvsa.P3M10K', data_root=data_root, split='P3M-500-P', pipeline=test_pipeline
+    ),
 )
 test_dataloader = val_dataloader
