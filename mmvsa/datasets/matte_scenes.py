@@ -179,9 +179,11 @@ class MatteScenes(MattingDataset):
     ) -> None:
         if split not in PHOTOGRAPHS:
             raise ValueError(f'split must be one of {list(PHOTOGRAPHS)}, got {split!r}')
-        if is_main_process():
-            ensure_matte_scenes(data_root, settings)
-        barrier()
+        try:
+            if is_main_process():
+                ensure_matte_scenes(data_root, settings)
+        finally:
+            barrier()
         prefix = {key: f'{split}/{key}' for key in ('alpha', 'foreground', 'background')}
         super().__init__(data_root, dict(img=f'{split}/image', **prefix), **kwargs)
 
