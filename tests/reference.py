@@ -1,6 +1,6 @@
-"""Outputs of the authors' code (tests/data/reference) and the parameters they were made with.
+"""Outputs of the official implementations (tests/data/reference) and their parameters.
 
-No weights are shipped: every tensor of the authors' state dict is filled from its own key name.
+No weights are shipped: every tensor of an official state dict is filled from its own key name.
 """
 
 import json
@@ -20,7 +20,7 @@ def _rng(seed: int) -> np.random.Generator:
 
 
 def fill(key: str, shape: list[int]) -> Tensor:
-    """The tensor that the reference was made with for a key of the authors' state dict."""
+    """Return the tensor of a reference for a key of the official state dict."""
     noise = _rng(zlib.crc32(key.encode())).standard_normal(tuple(shape)).astype(np.float32)
     return torch.from_numpy(np.asarray(_scale(key, noise, shape), dtype=np.float32))
 
@@ -48,8 +48,14 @@ def _scale(key: str, noise: np.ndarray, shape: list[int]) -> np.ndarray:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """``num_params``, ``state_dict`` (keys and shapes) and more of a reference."""
-    return json.loads((ROOT / f'{name}.json').read_text())
+    """Return ``num_params``, ``state_dict`` (keys and shapes) and more of a reference.
+
+    ``keys_of`` names another reference, whose keys and shapes come before those of this one.
+    """
+    info = json.loads((ROOT / f'{name}.json').read_text())
+    if 'keys_of' in info:
+        info['state_dict'] = describe(info['keys_of'])['state_dict'] + info['state_dict']
+    return info
 
 
 def arrays(name: str) -> dict[str, Tensor]:
@@ -58,18 +64,27 @@ def arrays(name: str) -> dict[str, Tensor]:
 
 
 def state_dict(name: str) -> dict[str, Tensor]:
-    """The authors' state dict of a reference."""
-    return {key: fill(key, shape) for key, shape in describe(name)['state_dict']}
+    """Return the official state dict of a reference, each tensor times its factor, if any."""
+    info = describe(name)
+    factors = info.get('factors', {})
+    return {key: fill(key, shape) * factors.get(key, 1) for key, shape in info['state_dict']}
 
 
 def image(n: int, h: int, w: int) -> Tensor:
-    return torch.from_numpy(_rng(0).standard_normal((n, 3, h, w)).astype(np.float32))
+    return normal(0, (n, 3, h, w))
 
 
 def normal(seed: int, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(_rng(seed).standard_normal(shape).astype(np.float32))
 
 
-def relative_error(ours: Tensor, theirs: Tensor) -> float:
-    """max |difference| / max |reference|."""
-    return ((ours - theirs).abs().max() / theirs.abs().max()).item()
+def relative_error(actual: Tensor, expected: Tensor) -> float:
+    """Return max |difference| / max |reference|."""
+    return ((actual - expected).abs().max() / expected.abs().max()).item()
+
+
+def sampled_error(feature: Tensor, expected: dict[str, Any]) -> float:
+    """Return the relative error of a feature map at the sampled places of a reference."""
+    assert list(feature.shape) == expected['shape']
+    values = feature.flatten()[expected['index']]
+    return relative_error(values, torch.tensor(expected['value']))

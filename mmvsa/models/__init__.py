@@ -18,6 +18,7 @@ from .layers import (
     WindowTransform,
 )
 from .mattors import MatteOutputs, Mattor
+from .safe_loading import install_safe_loading, read_checkpoint
 from .zoo import get_model, list_models
 
 __all__ = [
@@ -40,7 +41,9 @@ __all__ = [
     'WindowedAttention',
     'convert_vitaev2',
     'get_model',
+    'install_safe_loading',
     'list_models',
     'load_pretrained',
+    'read_checkpoint',
     'read_state_dict',
 ]

@@ -1,12 +1,14 @@
-"""Reading checkpoints: files, parts of them, tables of other sizes.
+"""Load checkpoints into models: choose the part that fits, resize tables, check, report.
 
-Key names of other code are translated by :mod:`mmvsa.models.conversions`.
+Files are read by :mod:`mmvsa.models.safe_loading`; key names of other code bases are translated by
+:mod:`mmvsa.models.conversions`.
 """
 
-import argparse
 import math
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,17 +17,24 @@ import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from .conversions import StateDict, adapt_state_dict, is_foreign
+from .conversions import CheckpointError, StateDict, adapt_state_dict, is_foreign, unite
 from .layers.position import resize_position
+from .safe_loading import read_checkpoint
 
-# Where a file keeps its weights; the averaged ones first, as timm does.
-CONTAINERS = ('state_dict_ema', 'state_dict', 'model_ema', 'model')
-# Below this share of the model's tensors a file is taken to be another model's.
+# Where a file keeps its weights; the averaged ones first, as in timm.
+CONTAINERS = (
+    'state_dict_ema',
+    'model_ema',
+    'ema',
+    'state_dict',
+    'model_state_dict',
+    'model',
+    'module',
+)
+# A file that fills a smaller share of the model's tensors is taken to be another model's.
 MIN_MATCHED = 0.5
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be read, or is another model's."""
+# What torch.compile, FSDP and activation checkpointing insert into keys.
+_WRAPPERS = re.compile(r'(^|\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)(?=\.)')
 
 
 @dataclass
@@ -34,7 +43,7 @@ class LoadReport:
 
     Attributes:
         matched: keys that were loaded.
-        missing: keys of the model that the file lacks; they keep their fresh values.
+        missing: keys of the model that the file lacks; they keep their initial values.
         unexpected: keys of the file that the model lacks.
         mismatched: ``key: file shape, model shape`` of keys left out for their shape.
         resized: ``key: file shape -> model shape`` of tables interpolated to the model's size.
@@ -58,87 +67,78 @@ class LoadReport:
 
 
 def read_state_dict(path: str | os.PathLike) -> StateDict:
-    """The weights of a file, without ``module.`` prefixes, read without running its code.
+    """Return the weights of a file, without wrapper prefixes, read without running its code.
 
     Takes a plain state dict and one under any of :data:`CONTAINERS`.
 
     Raises:
-        CheckpointError: the file is missing, is no checkpoint, or needs code to be run.
+        CheckpointError: the file cannot be read or holds no weights.
     """
-    content = _read_file(os.fspath(path))
-    for container in CONTAINERS:
-        if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
-            content = content[container]
-            break
-    tensors = {}
-    if isinstance(content, Mapping):
-        tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)}
+    return _strip_wrappers(_find_weights(read_checkpoint(path), os.fsdecode(path)))
+
+
+def _find_weights(content: Mapping[Any, Any], source: str) -> StateDict:
+    """Return the tensors of a checkpoint by their keys, as they stand there."""
+    tensors = _tensors_in(content)
     if not tensors:
-        raise CheckpointError(f'{path} holds no state dict; looked at the top and in {CONTAINERS}')
-    return {_strip_module(key): value for key, value in tensors.items()}
-
-
-def _read_file(path: str) -> Any:
-    if path.startswith(('http://', 'https://')):
-        return torch.hub.load_state_dict_from_url(path, map_location='cpu', weights_only=True)
-    if not os.path.isfile(path):
-        raise CheckpointError(f'no checkpoint at {path!r}; give the path of a .pth file')
-    try:
-        with torch.serialization.safe_globals(_harmless_types()):
-            return torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0]
         raise CheckpointError(
-            f'{path} cannot be read as weights ({reason}). Only tensors and plain values are '
-            'loaded: a file that needs its own code to be run is refused. If you trust it, load '
-            'it yourself and save its state dict alone with torch.save.'
-        ) from error
+            f'{source} holds no state dict; looked at the top and in {CONTAINERS}'
+        )
+    for key, value in tensors.items():
+        _check_plain(key, value, source)
+    return tensors
 
 
-class _Record:
-    """Stands in for MMEngine's ``HistoryBuffer``.
-
-    Unpickling the real one writes its methods into a table that all of them share: with ``getattr``
-    replaced, a file that is merely read would break the logging of the whole process.
-    """
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        pass
-
-
-def _no_attribute(value: Any, name: str) -> None:
-    return None
+def _tensors_in(content: Mapping[Any, Any], depth: int = 3) -> dict[Any, Tensor]:
+    """Return the tensors of the first container that has some, else those at the top."""
+    for name in CONTAINERS if depth else ():
+        inner = content.get(name)
+        found = _tensors_in(inner, depth - 1) if isinstance(inner, Mapping) else None
+        if found:
+            return found
+    return {key: value for key, value in content.items() if isinstance(value, Tensor)}
 
 
-def _harmless_types() -> list[Any]:
-    """What stands beside tensors in files of MMEngine (records) and of the authors (arguments).
-
-    Records refer to methods by ``getattr``; stand-ins that look nothing up take their places.
-    """
-    import numpy as np
-
-    functions = [np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]]
-    dtypes = {type(np.dtype(name)) for name in ('f8', 'f4', 'i8', 'i4', 'b1', 'u1')}
-    types = [argparse.Namespace, np.ndarray, np.dtype, *functions, *dtypes]
-    record = (_Record, 'mmengine.logging.history_buffer.HistoryBuffer')
-    return [*types, record, (_no_attribute, 'builtins.getattr')]
+def _check_plain(key: Any, value: Tensor, source: str) -> None:
+    """Raise CheckpointError unless a tensor has a name, and values in memory."""
+    if not isinstance(key, str):
+        raise CheckpointError(f'{source}: the key {key!r} is a {type(key).__name__}, not a name')
+    kind = 'a meta tensor, without values' if value.is_meta else ''
+    kind = f'{value.layout}' if value.layout != torch.strided else kind
+    kind = 'quantized' if value.is_quantized else kind
+    if kind:
+        raise CheckpointError(f'{source}: {key} is {kind}; save plain dense tensors')
 
 
-def _strip_module(key: str) -> str:
-    return key.removeprefix('module.')
+def _strip_wrappers(state_dict: Mapping[str, Tensor]) -> StateDict:
+    return unite((key, _strip_key(key), value) for key, value in state_dict.items())
+
+
+def _strip_key(key: str) -> str:
+    key = _WRAPPERS.sub('', key).lstrip('.')
+    while key.startswith('module.'):
+        key = key[len('module.') :]
+    return key
 
 
 def resize_to_model(
     state_dict: Mapping[str, Tensor], model: nn.Module, report: LoadReport | None = None
 ) -> StateDict:
-    """Interpolate position tables to the window and image of ``model``, and say so."""
+    """Interpolate position tables to the window and image of ``model``, and log it.
+
+    Args:
+        state_dict: with the keys of ``model``.
+        model: whose parameters have the wanted shapes.
+        report: receives the tables that were resized.
+    """
     own = dict(model.named_parameters())
     resized = dict(state_dict)
     for key, value in state_dict.items():
         target, resize = own.get(key), _RESIZERS.get(key.rsplit('.', 1)[-1])
         if resize is None or target is None or target.shape == value.shape:
             continue
-        new = resize(value, target.shape) if value.dim() == target.dim() else value
+        is_table = value.dim() == target.dim() and value.is_floating_point() and value.numel()
+        new = resize(value, target.shape) if is_table else value
         if new.shape == target.shape:
             resized[key] = new
             line = f'{key}: {tuple(value.shape)} -> {tuple(new.shape)}'
@@ -149,7 +149,7 @@ def resize_to_model(
 
 
 def _resize_table(table: Tensor, shape: torch.Size) -> Tensor:
-    """Relative positions ((2 a - 1)^2, heads) -> ((2 b - 1)^2, heads)."""
+    """Interpolate relative positions ((2 a - 1)^2, heads) to ((2 b - 1)^2, heads)."""
     old, new = math.isqrt(table.shape[0]), math.isqrt(shape[0])
     if old * old != table.shape[0]:
         return table
@@ -159,13 +159,16 @@ def _resize_table(table: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _resize_line(table: Tensor, shape: torch.Size) -> Tensor:
-    """Relative positions of one axis (2 a - 1, d) -> (2 b - 1, d)."""
+    """Interpolate relative positions of one axis (2 a - 1, d) to (2 b - 1, d)."""
     line = F.interpolate(table.float().T[None], size=shape[0], mode='linear', align_corners=True)
     return line[0].T.to(table.dtype)
 
 
 def _resize_positions(embedding: Tensor, shape: torch.Size) -> Tensor:
-    """Positions of a square map (1, E + a*a, C) -> (1, E + b*b, C), E (0 or 1) class tokens."""
+    """Interpolate positions of a square map (1, E + a*a, C) to (1, E + b*b, C).
+
+    E, 0 or 1, is the number of class tokens.
+    """
     sides = [math.isqrt(length) for length in (embedding.shape[1], shape[1])]
     extra = [n - side * side for n, side in zip((embedding.shape[1], shape[1]), sides, strict=True)]
     if extra[0] != extra[1] or extra[0] > 1:
@@ -173,7 +176,7 @@ def _resize_positions(embedding: Tensor, shape: torch.Size) -> Tensor:
     return resize_position(embedding, (sides[0], sides[0]), (sides[1], sides[1]))
 
 
-# Last part of a key -> how its tensor takes the shape of another window or image.
+# Last part of a key -> how its tensor is interpolated to another window or image.
 _RESIZERS: dict[str, Callable[[Tensor, torch.Size], Tensor]] = {
     'relative_position_bias_table': _resize_table,
     'rel_pos_h': _resize_line,
@@ -183,32 +186,60 @@ _RESIZERS: dict[str, Callable[[Tensor, torch.Size], Tensor]] = {
 
 
 def select_part(state_dict: Mapping[str, Tensor], model: nn.Module, prefix: str = '') -> StateDict:
-    """The part of a file that fits ``model``, with the names of ``model``.
+    """Return the part of a file that fits ``model``, with the names of ``model``.
 
     Takes a classifier's, a detector's or a backbone's file, for a whole model (with a
-    ``backbone``) or for a backbone alone. ``prefix`` names the part explicitly.
+    ``backbone``) or for a backbone alone. Wrapper prefixes (``module.``, ``_orig_mod.``) are cut
+    off. Without ``prefix``, another one under which the file holds the model is found.
+
+    Args:
+        state_dict: the tensors of the file.
+        model: what they are for.
+        prefix: takes only the keys that start with it, and cuts it off.
+
+    Raises:
+        CheckpointError: no key starts with ``prefix``, the model stands under several prefixes,
+            or the names cannot be converted.
     """
-    has_backbone = isinstance(getattr(model, 'backbone', None), nn.Module)
-    if is_foreign(state_dict):
-        # A classification file of other code has no prefix: nothing there is to be cut off.
-        return _place(adapt_state_dict(state_dict), has_backbone)
+    plain, prefix = _strip_wrappers(state_dict), _strip_key(prefix)
+    if is_foreign(plain):
+        # A classification file of another code base has no prefix: nothing is to be cut off.
+        return _with_names_of(plain, model)
+    if prefix:
+        return _with_names_of(_cut(plain, prefix), model)
+    part = _with_names_of(plain, model)
+    if _fits(part, model):
+        return part
+    found = {name: _with_names_of(_cut(plain, name), model) for name in _prefixes(plain, model)}
+    found = {name: inner for name, inner in found.items() if _fits(inner, model)}
+    return found[_choose(found, model)] if found else part
+
+
+def _cut(state_dict: StateDict, prefix: str) -> StateDict:
     part = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
-    if prefix and not part:
+    if not part:
         raise CheckpointError(
             f'no key starts with prefix {prefix!r}; the file has {_sample(state_dict)}'
         )
-    inner = {k[9:]: v for k, v in part.items() if k.startswith('backbone.')}
-    rest = {k: v for k, v in part.items() if not k.startswith('backbone.')}
-    if not inner:
-        return _place(adapt_state_dict(rest), has_backbone)
+    return part
+
+
+def _with_names_of(part: StateDict, model: nn.Module) -> StateDict:
+    """Return a backbone's or a whole model's tensors with the names of ``model``."""
+    has_backbone = isinstance(getattr(model, 'backbone', None), nn.Module)
+    start = 'backbone.'
+    inner = {k[len(start) :]: v for k, v in part.items() if k.startswith(start)}
+    rest = {k: v for k, v in part.items() if not k.startswith(start)}
+    if is_foreign(part) or not inner:
+        return _place(adapt_state_dict(part), has_backbone)
     inner = adapt_state_dict(inner)
     if not has_backbone:
         return inner
-    return {**{f'backbone.{k}': v for k, v in inner.items()}, **rest}
+    return {**{start + k: v for k, v in inner.items()}, **rest}
 
 
 def _place(state_dict: StateDict, has_backbone: bool) -> StateDict:
-    """A backbone's keys (and ``head.``) as those of a whole model or of a backbone alone."""
+    """Return a backbone's keys (and ``head.``) as those of a whole model or of a backbone."""
     inner = {k[9:]: v for k, v in state_dict.items() if k.startswith('backbone.')}
     if inner:  # of a whole model already
         return state_dict if has_backbone else inner
@@ -218,34 +249,79 @@ def _place(state_dict: StateDict, has_backbone: bool) -> StateDict:
     return {k: v for k, v in state_dict.items() if not k.startswith('head.')}
 
 
+def _num_matched(keys: Iterable[str], model: nn.Module) -> int:
+    return len(set(keys) & set(_names(model)))
+
+
+def _fits(keys: Iterable[str], model: nn.Module) -> bool:
+    return _num_matched(keys, model) >= max(1, MIN_MATCHED * len(_names(model)))
+
+
+def _names(model: nn.Module) -> list[str]:
+    """Return the keys of a model that a checkpoint must have."""
+    return [key for key in model.state_dict() if not key.endswith('num_batches_tracked')]
+
+
+def _prefixes(state_dict: StateDict, model: nn.Module) -> list[str]:
+    """Return prefixes under which enough keys for ``model`` stand, the shortest first."""
+    counts: Counter[str] = Counter()
+    for key in state_dict:
+        counts.update(key[: dot.end()] for dot in re.finditer(r'\.', key))
+    enough = MIN_MATCHED * len(_names(model))
+    found = [prefix for prefix, count in counts.items() if count >= enough]
+    return sorted(found, key=lambda prefix: (len(prefix), prefix))
+
+
+def _choose(found: Mapping[str, StateDict], model: nn.Module) -> str:
+    """Return the prefix under which most of the model stands; the shortest of those."""
+    scores = {prefix: _num_matched(part, model) for prefix, part in found.items()}
+    best = [prefix for prefix, score in scores.items() if score == max(scores.values())]
+    others = [prefix for prefix in best if not prefix.startswith(best[0])]
+    if others:
+        raise CheckpointError(
+            f'the file has the weights of this model under {best[0]!r} and {others[0]!r}: choose '
+            f'with prefix={best[0]!r} or prefix={others[0]!r}'
+        )
+    return best[0]
+
+
 def load_pretrained(
-    model: nn.Module, checkpoint: str | os.PathLike | Mapping[str, Tensor], prefix: str = ''
+    model: nn.Module, checkpoint: str | os.PathLike | Mapping[str, Any], prefix: str = ''
 ) -> LoadReport:
-    """Load a checkpoint of mmvsa or of the authors into a model or a backbone.
+    """Load a checkpoint of mmvsa or of an official implementation into a model or a backbone.
+
+    Either all that fits is loaded, or, after an error, nothing of the model has changed.
 
     Args:
         model: a classifier, detector, segmentor, or a backbone.
-        checkpoint: a path, a URL, or a state dict.
+        checkpoint: a path, a URL, or a state dict (alone or under one of :data:`CONTAINERS`).
         prefix: take only the keys that start with it, and cut it off.
 
     Returns:
         What matched; it is logged as well.
 
     Raises:
-        CheckpointError: the file cannot be read, or matches less than half of the model.
+        CheckpointError: the file cannot be read, fills less than half of the model, or has
+            weights that the model cannot take (NaN, infinite, integer, complex).
     """
-    source = 'the state dict' if isinstance(checkpoint, Mapping) else str(checkpoint)
-    state_dict = checkpoint if isinstance(checkpoint, Mapping) else read_state_dict(checkpoint)
+    content: Mapping[Any, Any]
+    if isinstance(checkpoint, Mapping):
+        source, content = 'the state dict', checkpoint
+    else:
+        source, content = os.fsdecode(checkpoint), read_checkpoint(checkpoint)
+    weights = _find_weights(content, source)
     report = LoadReport()
-    part = resize_to_model(select_part(dict(state_dict), model, prefix), model, report)
+    part = resize_to_model(select_part(weights, model, prefix), model, report)
     fitting = _sort_keys(part, model, report)
-    _check_matched(report, model, source, part)
+    _check_matched(report, model, source, weights)
+    _check_values(fitting, model, source)
     model.load_state_dict(fitting, strict=False)
     print_log(f'{source}: {report}', logger='current')
     return report
 
 
 def _sort_keys(part: StateDict, model: nn.Module, report: LoadReport) -> StateDict:
+    """Write into the report which keys fit, and return those."""
     own = model.state_dict()
     for key, value in part.items():
         if key not in own:
@@ -255,24 +331,38 @@ def _sort_keys(part: StateDict, model: nn.Module, report: LoadReport) -> StateDi
             report.mismatched.append(f'{key}: {shapes}')
         else:
             report.matched.append(key)
-    report.missing.extend(k for k in own if k not in part and not k.endswith('num_batches_tracked'))
+    report.missing.extend(key for key in _names(model) if key not in part)
     return {key: part[key] for key in report.matched}
 
 
-def _check_matched(report: LoadReport, model: nn.Module, source: str, part: StateDict) -> None:
-    names = [k for k in model.state_dict() if not k.endswith('num_batches_tracked')]
-    matched = sum(not k.endswith('num_batches_tracked') for k in report.matched)
-    if matched >= MIN_MATCHED * len(names):
+def _check_matched(report: LoadReport, model: nn.Module, source: str, weights: StateDict) -> None:
+    if _fits(report.matched, model):
         return
+    names = _names(model)
+    matched = _num_matched(report.matched, model)
     message = f'{source} fits only {matched} of the {len(names)} tensors of the model'
     if report.mismatched:
         message += f'; of another shape (file, model): {", ".join(report.mismatched[:3])}'
     raise CheckpointError(
-        f'{message}. The file has {_sample(part)}; the model has {_sample(names)}. '
+        f'{message}. The file has {_sample(weights)}; the model has {_sample(names)}. '
         'Is it a checkpoint of this model?'
     )
 
 
-def _sample(keys: Any) -> str:
+def _check_values(fitting: StateDict, model: nn.Module, source: str) -> None:
+    """Raise CheckpointError for values that would be lost in the model, or spoil it."""
+    own = model.state_dict()
+    for key, value in fitting.items():
+        dtype = own[key].dtype
+        if value.is_floating_point() and dtype.is_floating_point:
+            if not value.to(dtype).isfinite().all():
+                raise CheckpointError(f'{source}: {key} has NaN or infinite values in {dtype}')
+        elif value.is_complex() or dtype.is_floating_point or (value.to(dtype) != value).any():
+            raise CheckpointError(
+                f'{source}: {key} is {value.dtype}, which the {dtype} of the model cannot hold'
+            )
+
+
+def _sample(keys: Iterable[str]) -> str:
     names = sorted(keys)
     return ', '.join(names[:3]) + (f', ... ({len(names)} keys)' if len(names) > 3 else '')

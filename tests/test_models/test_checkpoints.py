@@ -1,7 +1,6 @@
-"""Loading files: formats, reports, refusals."""
+"""Loading into models: containers, prefixes, tables, reports, refusals."""
 
 import argparse
-import os
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from reference import state_dict
 from mmvsa import get_model
 from mmvsa.models import (
     CheckpointError,
+    SwinVSA,
     ViTAEv2,
     convert_vitaev2,
     load_pretrained,
@@ -22,14 +22,14 @@ REFERENCE = 'ViTAEv2_VSA_S'
 
 
 @pytest.fixture(scope='module')
-def authors():
+def official():
     return state_dict(REFERENCE)
 
 
 @pytest.fixture(scope='module')
-def expected(authors):
+def expected(official):
     """The converted weights of the backbone."""
-    converted = convert_vitaev2(authors)
+    converted = convert_vitaev2(official)
     return {k: v for k, v in converted.items() if not k.startswith('head.')}
 
 
@@ -46,34 +46,22 @@ def save(tmp_path, content):
     return path
 
 
-@pytest.mark.parametrize('container', [None, 'model', 'state_dict', 'state_dict_ema'])
-@pytest.mark.parametrize('module', ['', 'module.'])
-def test_every_form_of_the_authors_files(tmp_path, authors, expected, container, module):
-    content = {module + k: v for k, v in authors.items()}
+@pytest.mark.parametrize(
+    ('container', 'module'),
+    [(None, ''), (None, 'module.'), ('model', ''), ('state_dict_ema', 'module.')],
+)
+def test_every_form_of_official_files(tmp_path, official, expected, container, module):
+    content = {module + k: v for k, v in official.items()}
     if container:
         content = {container: content, 'epoch': 3, 'args': argparse.Namespace(lr=0.1)}
     model = get_model('vitaev2-s-vsa', pretrained=save(tmp_path, content))
     assert_loaded(model.backbone, expected)
-    assert torch.equal(model.head.fc.weight, authors['head.weight'])
+    assert torch.equal(model.head.fc.weight, official['head.weight'])
 
 
 def test_averaged_weights_come_first(tmp_path):
     content = {'state_dict': {'a': torch.zeros(1)}, 'state_dict_ema': {'a': torch.ones(1)}}
     assert read_state_dict(save(tmp_path, content))['a'] == 1
-
-
-def test_conversion_is_pure(authors):
-    before = {k: v.clone() for k, v in authors.items()}
-    first, second = convert_vitaev2(authors), convert_vitaev2(authors)
-    assert list(authors) == list(before)
-    assert all(torch.equal(authors[k], before[k]) for k in before)
-    assert all(torch.equal(first[k], second[k]) for k in first)
-
-
-def test_converted_names_convert_to_themselves(authors):
-    converted = convert_vitaev2(authors)
-    again = convert_vitaev2(converted)
-    assert again.keys() == converted.keys()
 
 
 def test_a_file_with_mmengine_records(tmp_path, expected):
@@ -90,8 +78,8 @@ def test_a_file_with_mmengine_records(tmp_path, expected):
 
 
 @pytest.mark.parametrize('prefix', ['', 'backbone.'])
-def test_init_cfg_takes_authors_files(tmp_path, authors, expected, prefix):
-    path = str(save(tmp_path, {'model': authors}))
+def test_init_cfg_takes_official_files(tmp_path, official, expected, prefix):
+    path = str(save(tmp_path, {'model': official}))
     init_cfg = dict(type='Pretrained', checkpoint=path)
     if prefix:
         init_cfg['prefix'] = prefix
@@ -100,7 +88,7 @@ def test_init_cfg_takes_authors_files(tmp_path, authors, expected, prefix):
     assert_loaded(backbone, expected)
 
 
-def test_init_cfg_takes_our_classifiers(tmp_path, expected):
+def test_init_cfg_takes_classifiers(tmp_path, expected):
     content = {'state_dict': {f'backbone.{k}': v for k, v in expected.items()}}
     content['state_dict']['head.fc.weight'] = torch.zeros(10, 512)
     path = str(save(tmp_path, content))
@@ -111,15 +99,15 @@ def test_init_cfg_takes_our_classifiers(tmp_path, expected):
     assert_loaded(backbone, expected)
 
 
-def test_plain_load_state_dict_takes_authors_keys(authors, expected):
+def test_plain_load_state_dict_takes_official_keys(official, expected):
     backbone = ViTAEv2('s-vsa')
-    result = backbone.load_state_dict(authors, strict=False)
+    result = backbone.load_state_dict(official, strict=False)
     assert_loaded(backbone, expected)
     assert result.unexpected_keys == ['head.fc.weight', 'head.fc.bias']
 
 
-def test_a_backbone_alone_leaves_the_head_fresh_and_says_so(tmp_path, authors, expected):
-    content = {k: v for k, v in authors.items() if not k.startswith('head.')}
+def test_a_backbone_alone_leaves_the_head_fresh_and_says_so(tmp_path, official, expected):
+    content = {k: v for k, v in official.items() if not k.startswith('head.')}
     model = get_model('vitaev2-s-vsa', num_classes=10)
     report = load_pretrained(model, save(tmp_path, content))
     assert report.missing == ['head.fc.weight', 'head.fc.bias']
@@ -127,16 +115,16 @@ def test_a_backbone_alone_leaves_the_head_fresh_and_says_so(tmp_path, authors, e
     assert_loaded(model.backbone, expected)
 
 
-def test_another_number_of_classes_is_reported(authors):
+def test_another_number_of_classes_is_reported(official):
     model = get_model('vitaev2-s-vsa', num_classes=10)
-    report = load_pretrained(model, authors)
+    report = load_pretrained(model, official)
     assert report.mismatched == [
         'head.fc.weight: (1000, 512), (10, 512)',
         'head.fc.bias: (1000,), (10,)',
     ]
 
 
-def test_tables_are_resized_to_another_window(authors):
+def test_tables_are_resized_to_another_window(official):
     arch = {
         'embed_dims': (64, 64, 128, 256),
         'token_dims': (64, 128, 256, 512),
@@ -148,11 +136,11 @@ def test_tables_are_resized_to_another_window(authors):
         'window_size': 12,
     }
     backbone = ViTAEv2(arch)
-    report = load_pretrained(backbone, authors)
+    report = load_pretrained(backbone, official)
     assert len(report.resized) == 18 and '(169, 2) -> (529, 2)' in report.resized[0]
     assert not report.missing and not report.mismatched
     # the centre and the corners of a table keep their values
-    old = authors['layers.0.NC.0.attn.relative_position_bias_table']
+    old = official['layers.0.NC.0.attn.relative_position_bias_table']
     new = backbone.stages[0].blocks[0].attn.relative_position_bias_table
     torch.testing.assert_close(new[[0, 264, 528]], old[[0, 84, 168]], atol=1e-5, rtol=1e-4)
 
@@ -163,32 +151,16 @@ def test_another_model_is_an_error_that_names_both(tmp_path):
         get_model('vitaev2-s-vsa', pretrained=path)
 
 
-def test_another_size_is_an_error(authors):
+def test_another_size_is_an_error(official):
+    with torch.device('meta'):
+        backbone = ViTAEv2('b-vsa')
     with pytest.raises(CheckpointError, match='of another shape'):
-        load_pretrained(ViTAEv2('b-vsa'), authors)
+        load_pretrained(backbone, official)
 
 
 def test_wrong_prefix_is_an_error(expected):
     with pytest.raises(CheckpointError, match="no key starts with prefix 'encoder.'"):
         load_pretrained(ViTAEv2('s-vsa'), expected, prefix='encoder.')
-
-
-class Attack:
-    """Unpickling it would make a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (self.path,)
-
-
-def test_code_in_a_pickle_is_refused(tmp_path):
-    made = tmp_path / 'made'
-    path = save(tmp_path, {'state_dict': Attack(str(made))})
-    with pytest.raises(CheckpointError, match='cannot be read as weights.*refused'):
-        read_state_dict(path)
-    assert not made.exists()
 
 
 def test_missing_and_broken_files_are_named(tmp_path):
@@ -200,3 +172,175 @@ def test_missing_and_broken_files_are_named(tmp_path):
         read_state_dict(broken)
     with pytest.raises(CheckpointError, match='holds no state dict'):
         read_state_dict(save(tmp_path, {'epoch': 3}))
+
+
+ARCH = dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2), window_size=4)
+
+
+def tiny(out_indices=(0, 1)):
+    return SwinVSA(ARCH, out_indices=out_indices)
+
+
+def tiny_classifier():
+    backbone = dict(arch=dict(_delete_=True, **ARCH), out_indices=(1,))
+    return get_model('swin-t-vsa', num_classes=3, backbone=backbone)
+
+
+def with_prefix(prefix, state_dict):
+    return {prefix + key: value for key, value in state_dict.items()}
+
+
+def assert_equal_states(first, second):
+    first, second = first.state_dict(), second.state_dict()
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+PREFIXES = [
+    'module.',
+    'module.module.',
+    '_orig_mod.',
+    'module._orig_mod.',
+    '_orig_mod.module.',
+    'model.',
+    'model._orig_mod.',
+    'net.model.',
+    '_fsdp_wrapped_module.',
+    'ema.module.',
+]
+
+
+@pytest.mark.parametrize('prefix', PREFIXES)
+@pytest.mark.parametrize('build', [tiny, tiny_classifier])
+def test_wrapper_prefixes(prefix, build):
+    source, target = build(), build()
+    report = load_pretrained(target, with_prefix(prefix, source.state_dict()))
+    assert not report.missing and not report.unexpected
+    assert_equal_states(source, target)
+
+
+@pytest.mark.parametrize('prefix', PREFIXES)
+def test_a_wrapper_prefix_may_be_named(prefix):
+    source, target = tiny(), tiny()
+    load_pretrained(target, with_prefix(prefix, source.state_dict()), prefix=prefix)
+    assert_equal_states(source, target)
+
+
+@pytest.mark.parametrize('prefix', ['model.', 'student.backbone.', 'module.net.backbone.'])
+def test_a_backbone_inside_another_model(prefix):
+    source, target = tiny_classifier(), tiny(out_indices=(1,))
+    content = with_prefix(prefix, source.backbone.state_dict())
+    content['neck.weight'] = torch.zeros(1)
+    report = load_pretrained(target, content)
+    assert not report.missing
+    assert_equal_states(source.backbone, target)
+
+
+def test_a_wrapper_inside_a_key():
+    source, target = tiny_classifier(), tiny_classifier()
+    content = {
+        key.replace('blocks.0.', 'blocks.0._checkpoint_wrapped_module.'): value
+        for key, value in source.state_dict().items()
+    }
+    load_pretrained(target, content)
+    assert_equal_states(source, target)
+
+
+def test_official_names_inside_another_model(official, expected):
+    content = with_prefix('model.encoder.', official)
+    backbone = ViTAEv2('s-vsa')
+    assert not load_pretrained(backbone, content).missing
+    assert_loaded(backbone, expected)
+
+
+def test_two_copies_are_refused_until_one_is_chosen():
+    teacher, student, target = tiny(), tiny(), tiny()
+    content = {
+        **with_prefix('student.', student.state_dict()),
+        **with_prefix('teacher.', teacher.state_dict()),
+    }
+    with pytest.raises(CheckpointError, match=r"prefix='student\.' or prefix='teacher\.'"):
+        load_pretrained(target, content)
+    load_pretrained(target, content, prefix='teacher.')
+    assert_equal_states(teacher, target)
+
+
+def test_a_wrapped_and_a_plain_key_are_not_merged():
+    content = tiny().state_dict()
+    key = next(iter(content))
+    with pytest.raises(CheckpointError, match=f"'module.{key}' would both become '{key}'"):
+        load_pretrained(tiny(), {**content, f'module.{key}': content[key] + 1})
+
+
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda weights: {'ema': {'module': weights, 'updates': 3}, 'model': {'a': torch.ones(1)}},
+        lambda weights: {'state_dict': {}, 'model': weights},
+        lambda weights: {'state_dict': None, 'model': {'state_dict': weights}},
+        lambda weights: {'model_state_dict': weights, 'loss': torch.ones(1)},
+        lambda weights: {'model_ema': weights, 'state_dict': {'a': torch.ones(1)}},
+    ],
+)
+def test_containers(wrap):
+    source, target = tiny(), tiny()
+    load_pretrained(target, wrap(source.state_dict()))
+    assert_equal_states(source, target)
+
+
+def spoiled(change):
+    """A state dict of the tiny model with the last weight changed."""
+    weights = tiny().state_dict()
+    key = 'stages.1.blocks.0.mlp.fc2.weight'
+    weights[key] = change(weights[key])
+    return weights
+
+
+@pytest.mark.parametrize(
+    ('weights', 'message'),
+    [
+        (lambda: spoiled(lambda w: w.to_sparse()), 'fc2.weight is torch.sparse_coo'),
+        (lambda: spoiled(lambda w: w.to('meta')), 'fc2.weight is a meta tensor'),
+        (
+            lambda: spoiled(lambda w: torch.quantize_per_tensor(w, 0.1, 0, torch.qint8)),
+            'fc2.weight is quantized',
+        ),
+        (lambda: spoiled(lambda w: w.index_fill(0, torch.tensor(1), torch.nan)), 'NaN or infinite'),
+        (lambda: spoiled(lambda w: w / 0), 'NaN or infinite'),
+        (lambda: spoiled(lambda w: w.double().fill_(1e300)), 'infinite values in torch.float32'),
+        (lambda: spoiled(lambda w: w.long()), 'fc2.weight is torch.int64, which the torch.float32'),
+        (lambda: spoiled(lambda w: w.to(torch.complex64)), 'fc2.weight is torch.complex64'),
+        (lambda: {**tiny().state_dict(), 3: torch.ones(1)}, 'the key 3 is a int, not a name'),
+        (lambda: {'a': torch.ones(1)}, r'fits only 0 of the \d+ tensors'),
+        (lambda: {}, 'holds no state dict'),
+    ],
+)
+@pytest.mark.parametrize('from_file', [False, True])
+def test_a_refused_state_dict_changes_nothing(tmp_path, weights, message, from_file):
+    model, content = tiny(), weights()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_pretrained(model, save(tmp_path, content) if from_file else content)
+    assert '\n' not in str(caught.value)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_half_precision_files_load():
+    source, target = ViTAEv2('s-vsa'), ViTAEv2('s-vsa')
+    load_pretrained(target, {key: value.half() for key, value in source.state_dict().items()})
+    key = 'stages.0.blocks.0.pcm.0.weight'
+    expected = source.state_dict()[key].half().float()
+    assert torch.equal(target.state_dict()[key], expected)
+
+
+@pytest.mark.parametrize('table', [torch.zeros(0, 2), torch.zeros(9, 2).to(torch.complex64)])
+def test_a_table_that_cannot_be_resized_is_reported(official, table):
+    key = 'layers.0.NC.0.attn.relative_position_bias_table'
+    report = load_pretrained(ViTAEv2('s-vsa'), {**official, key: table})
+    assert len(report.mismatched) == 1 and not report.resized
+
+
+def test_keys_are_shown_as_they_stand_in_the_file():
+    content = with_prefix('module.other.', tiny().state_dict())
+    with pytest.raises(CheckpointError, match='The file has module.other.'):
+        load_pretrained(ViTAEv2('s-vsa'), content)

@@ -1,8 +1,16 @@
-"""Agreement with outputs of the authors' code."""
+"""Agreement with outputs of the official implementations."""
 
 import pytest
 import torch
-from reference import arrays, describe, image, normal, relative_error, state_dict
+from reference import (
+    arrays,
+    describe,
+    image,
+    normal,
+    relative_error,
+    sampled_error,
+    state_dict,
+)
 
 from mmvsa import get_model
 from mmvsa.models import WindowedAttention, convert_vitaev2, load_pretrained
@@ -25,7 +33,7 @@ OUTPUT_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-3
 )
 def test_logits(name, reference, tmp_path):
     info = describe(reference)
-    path = tmp_path / 'authors.pth'
+    path = tmp_path / 'official.pth'
     torch.save({'state_dict': {f'module.{k}': v for k, v in state_dict(reference).items()}}, path)
     model = get_model(name, pretrained=path).eval()
     # Random projections, which never train, are parameters there and buffers here.
@@ -42,11 +50,33 @@ def test_logits_of_rvsa():
     model = get_model('rvsa-vit-b', num_classes=51).eval()
     report = load_pretrained(model, state_dict('RVSA_ViT_B'))
     assert not report.missing and not report.unexpected and not report.mismatched
-    # The authors keep a position for a class token that the model does not have.
+    # The official model keeps a position for a class token that it does not have.
     assert sum(p.numel() for p in model.parameters()) + 768 == info['num_params']
     with torch.no_grad():
         logits = model(image(1, 224, 224))
     assert relative_error(logits, arrays('RVSA_ViT_B')['logits']) < OUTPUT_TOLERANCE
+
+
+def test_performer_that_attends():
+    """Other references leave the Performer's denominator to its epsilon; in this one it attends."""
+    reference = 'ViTAE_basic_6M_live'
+    info, weights = describe(reference), state_dict(reference)
+    model = get_model('vitae-6m', backbone=dict(out_indices=(0, 1, 2))).eval()
+    report = load_pretrained(model, weights)
+    assert not report.missing and not report.unexpected and not report.mismatched
+    with torch.no_grad():
+        features = model.backbone(image(2, 224, 224))
+        logits = model.head(model.neck(features))
+    for feature, expected in zip(features, info['features'], strict=True):
+        assert sampled_error(feature, expected) < OUTPUT_TOLERANCE
+    assert relative_error(logits, arrays(reference)['logits']) < OUTPUT_TOLERANCE
+    # The random features matter: others are far outside the tolerance.
+    for name, directions in model.named_buffers():
+        if name.endswith('directions'):
+            directions.copy_(directions.flip(1))
+    with torch.no_grad():
+        other = model(image(2, 224, 224))
+    assert relative_error(other, logits) > 100 * OUTPUT_TOLERANCE
 
 
 @pytest.mark.parametrize(
@@ -65,15 +95,35 @@ def test_dense_features(reference, arch, padding):
     report = load_pretrained(backbone, state_dict(reference))
     assert not report.missing and not report.unexpected
     assert sum(p.numel() for p in backbone.parameters()) == info['num_params']
+    assert_features(backbone, info)
+
+
+@pytest.mark.parametrize(
+    'reference', ['dense_RSP_ViTAEv2_S_192x256', 'dense_RSP_ViTAEv2_S_200x264']
+)
+def test_windows_padded_at_the_end(reference):
+    """RSP's ViTAEv2 pads its windows on the right and at the bottom."""
+    info = describe(reference)
+    stages = tuple(range(len(info['features'])))
+    backbone = MODELS.build(dict(type='mmvsa.ViTAEv2', arch='s', out_indices=stages)).eval()
+    for module in backbone.modules():
+        if getattr(module, 'padding', None) == 'center':
+            module.padding = 'end'
+    report = load_pretrained(backbone, state_dict(reference))
+    # What the official model holds without using it.
+    unused = {f'norm{stage}.{name}' for stage in range(4) for name in ('weight', 'bias')}
+    tables = {key for key in report.unexpected if key.endswith('relative_position_bias_table')}
+    assert set(report.unexpected) == unused | tables and len(tables) == 6
+    assert not report.missing and not report.mismatched
+    assert_features(backbone, info)
+
+
+def assert_features(backbone, info):
     batch, _, height, width = info['input']
     with torch.no_grad():
         features = backbone(image(batch, height, width))
     for feature, expected in zip(features, info['features'], strict=True):
-        assert list(feature.shape) == expected['shape']
-        values = feature.flatten()[expected['index']]
-        scale = torch.tensor(expected['value']).abs().max()
-        error = (values - torch.tensor(expected['value'])).abs().max() / scale
-        assert error < OUTPUT_TOLERANCE
+        assert sampled_error(feature, expected) < OUTPUT_TOLERANCE
         assert feature.mean().item() == pytest.approx(expected['mean'], abs=1e-4)
         assert feature.std().item() == pytest.approx(expected['std'], rel=1e-4)
 
@@ -101,13 +151,13 @@ def test_attention_output_and_gradients(reference):
     assert relative_error(out, expected['output']) < OUTPUT_TOLERANCE
     out.backward(normal(2, tuple(out_shape)))
     assert relative_error(x.grad, expected['grad_input']) < GRADIENT_TOLERANCE
-    for name, gradient in _gradients_by_authors_names(attention).items():
-        theirs = expected['grad_' + name.replace('.', '__')]
-        assert relative_error(gradient, theirs.reshape(gradient.shape)) < GRADIENT_TOLERANCE, name
+    for name, gradient in _gradients_by_official_names(attention).items():
+        reference_gradient = expected['grad_' + name.replace('.', '__')].reshape(gradient.shape)
+        assert relative_error(gradient, reference_gradient) < GRADIENT_TOLERANCE, name
 
 
-def _gradients_by_authors_names(attention):
-    """Our gradients under the authors' parameter names (regressors split into two)."""
+def _gradients_by_official_names(attention):
+    """Return the gradients under the official parameter names (regressors split into two)."""
     gradients = {name: p.grad for name, p in attention.named_parameters()}
     for last in ('weight', 'bias'):
         joined = gradients.pop(f'transform.regressor.{last}')

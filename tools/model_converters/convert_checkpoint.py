@@ -1,4 +1,4 @@
-"""Write a checkpoint with the key names of mmvsa, from one of the authors, of mmvsa or of Swin.
+"""Write a checkpoint with the key names of mmvsa, from an official one, of mmvsa or of Swin.
 
 The result holds a ``state_dict`` and ``meta``. Files are read as weights only: none of their
 code is run. mmvsa also loads such files as they are, so converting is optional; it helps
@@ -17,7 +17,7 @@ import torch
 
 from mmvsa import __version__
 from mmvsa.models import CheckpointError, read_state_dict
-from mmvsa.models.conversions import CONVERTERS, StateDict, adapt_state_dict
+from mmvsa.models.conversions import StateDict, adapt_state_dict, find_family
 from mmvsa.models.zoo import BACKBONES
 from mmvsa.registry import MODELS
 
@@ -41,29 +41,29 @@ class Conversion:
     dropped: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        lines = [f'recognised  {self.kind}', f'tensors     {self.num_read} read']
+        lines = [f'recognized  {self.kind}', f'tensors     {self.num_read} read']
         lines[-1] += f', {len(self.state_dict)} written'
         if self.dropped:
             lines.append(f'left out    {len(self.dropped)}: {_sample(self.dropped)}')
         return '\n'.join(lines)
 
 
-def recognise(state_dict: Mapping[str, Any]) -> str:
-    """Whose key names a backbone's state dict has.
+def recognize(state_dict: Mapping[str, Any]) -> str:
+    """Return whose key names a backbone's state dict has.
 
     Raises:
-        CheckpointError: nobody's that is known here.
+        CheckpointError: the names are of no known model.
     """
-    for is_kind, convert in CONVERTERS:
-        if is_kind(state_dict):
-            return f'{convert.__name__.removeprefix("convert_")}, key names of other code'
-    if _has_our_names(state_dict):
+    family = find_family(state_dict)
+    if family is not None:
+        return f'{family.name}, key names of other code'
+    if _has_own_names(state_dict):
         return "mmvsa's own key names"
     raise CheckpointError(f'no known model has keys such as {_sample(state_dict)}')
 
 
-def _has_our_names(state_dict: Mapping[str, Any]) -> bool:
-    """True if most keys, whatever their shapes, are those of one of our backbones."""
+def _has_own_names(state_dict: Mapping[str, Any]) -> bool:
+    """Return whether most keys, whatever their shapes, are those of a backbone of mmvsa."""
     keys = {key for key in state_dict if not key.startswith('head.')}
     for config in BACKBONES.values():
         with torch.device('meta'):
@@ -82,14 +82,11 @@ def convert(state_dict: Mapping[str, torch.Tensor], part: str = 'classifier') ->
             the backbone alone.
 
     Raises:
-        CheckpointError: unknown key names, or a truncated file.
+        CheckpointError: unknown key names, an incomplete file, or two keys that would become one.
     """
     inner, rest = _split_backbone(state_dict)
-    kind = recognise(inner)
-    try:
-        adapted = adapt_state_dict(inner)
-    except KeyError as error:
-        raise CheckpointError(f'the file lacks {error}: it is incomplete') from error
+    kind = recognize(inner)
+    adapted = adapt_state_dict(inner)
     head = {k: v for k, v in {**adapted, **rest}.items() if k.startswith('head.')}
     body = {k: v for k, v in adapted.items() if not k.startswith('head.')}
     dropped = [key for key in rest if not key.startswith('head.')]
@@ -100,7 +97,10 @@ def convert(state_dict: Mapping[str, torch.Tensor], part: str = 'classifier') ->
 
 
 def _split_backbone(state_dict: Mapping[str, torch.Tensor]) -> tuple[StateDict, StateDict]:
-    """The backbone's tensors without their prefix, and the others; a bare file is all backbone."""
+    """Return the backbone's tensors without their prefix, and the others.
+
+    A file without the prefix is all backbone.
+    """
     prefix = 'backbone.'
     inner = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
     if not inner:
@@ -113,7 +113,7 @@ def write(conversion: Conversion, source: str, path: Path) -> None:
     meta = dict(
         mmvsa_version=__version__,
         converted_from=os.path.basename(source),
-        recognised=conversion.kind,
+        recognized=conversion.kind,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f'.{path.name}.{os.getpid()}.tmp')

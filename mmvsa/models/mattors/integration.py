@@ -71,14 +71,14 @@ class ShallowIntegration(nn.Module):
         super().__init__()
         self.stride = stride
         self.transform = _conv(channels, channels // 2, 1)
-        self.transform_shallow = _conv(shallow_channels, channels // 2, 1)
+        self.transform_encoder = _conv(shallow_channels, channels // 2, 1)
         self.conv = _conv(channels // 2 * 2, channels, 3)
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor, shallow: Tensor) -> Tensor:
         """(B, C, H, W) and (B, L, stride * H, stride * W) -> (B, C, H, W)."""
         shallow = F.max_pool2d(shallow, 2, self.stride)  # a window of 2 x 2 at every stride
-        parts = (self.transform(x), self.transform_shallow(shallow))
+        parts = (self.transform(x), self.transform_encoder(shallow))
         return F.relu(self.norm(self.conv(torch.cat(parts, 1)))) + x
 
 
@@ -98,13 +98,13 @@ class DeepIntegration(nn.Module):
         super().__init__()
         self.stride = stride
         self.transform = _conv(channels, channels // 2, 1)
-        self.transform_deep = _conv(deep_channels, channels // 2, 1)
+        self.transform_encoder = _conv(deep_channels, channels // 2, 1)
         self.conv = _conv(channels // 2 * 2, channels, 3)
         self.norm = nn.BatchNorm2d(channels)
         self.side = _conv(channels, num_classes, 3)
 
     def forward(self, x: Tensor, deep: Tensor) -> tuple[Tensor, Tensor]:
         """Return (B, C, H, W) and the logits (B, num_classes, stride * H, stride * W)."""
-        deep = upsample(self.transform_deep(deep), 32 // self.stride)
+        deep = upsample(self.transform_encoder(deep), 32 // self.stride)
         out = F.relu(self.norm(self.conv(torch.cat((self.transform(x), deep), 1)))) + x
         return out, upsample(self.side(out), self.stride)

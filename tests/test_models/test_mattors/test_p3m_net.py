@@ -7,8 +7,8 @@ from torch import Tensor
 
 from mmvsa import get_model
 from mmvsa.models import load_pretrained
+from mmvsa.models.conversions import convert_p3m
 from mmvsa.models.mattors.integration import fuse, unpool
-from mmvsa.models.p3m_conversion import convert_p3m
 from mmvsa.registry import MODELS
 
 TOLERANCE = 1e-4
