@@ -1,25 +1,47 @@
-"""mmvsa: varied-size window attention and its backbones for OpenMMLab.
+"""Varied-size window attention and its vision backbones for OpenMMLab.
 
-Importing this package registers everything under the scope ``mmvsa``; its configs with
-MMEngine, so that ``mmvsa::`` (and ``mmseg::``, which MMEngine misses under the onedl packages)
-work in ``_base_``; and its classifiers with mmpretrain's model hub.
+Importing mmvsa loads no model and no host package: it defines the registries, which import their
+modules on first use, and tells MMEngine where ``mmvsa::`` and ``mmseg::`` bases are. Everything
+else is imported when it is asked for.
 """
 
-from . import datasets, engine, evaluation, models
-from .apis.config import register_config_packages
-from .hub import register_models
-from .models import get_model, list_models
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.utils import is_installed
+
+from . import registry
 from .version import __version__
 
-__all__ = [
-    '__version__',
-    'datasets',
-    'engine',
-    'evaluation',
-    'get_model',
-    'list_models',
-    'models',
-]
+if TYPE_CHECKING:
+    from .apis import get_model, list_models
 
-register_config_packages()
-register_models()
+__all__ = ['__version__', 'get_model', 'list_models', 'registry']
+
+_SUBMODULES = ('apis', 'datasets', 'engine', 'evaluation', 'models', 'ops', 'visualization')
+
+# MMEngine knows packages by their distributions: not mmvsa, and mmseg only as `mmsegmentation`
+# (onedl-mmsegmentation is another distribution). It takes the name of a module as well.
+MODULE2PACKAGE.setdefault('mmvsa', 'mmvsa')
+if not is_installed(MODULE2PACKAGE['mmseg']):
+    MODULE2PACKAGE['mmseg'] = 'mmseg'
+
+if 'mmpretrain' in sys.modules:
+    from .hub import register_models
+
+    register_models()
+
+
+def __getattr__(name: str) -> Any:
+    """Import a submodule, or a function of :mod:`mmvsa.apis`, on first access (PEP 562)."""
+    if name in _SUBMODULES:
+        return importlib.import_module(f'{__name__}.{name}')
+    if name in __all__:
+        return getattr(importlib.import_module(f'{__name__}.apis'), name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_SUBMODULES})

@@ -1,29 +1,28 @@
-"""Report what is installed, what works and how to cure what does not.
+"""Report what is installed, what works and how to fix what does not.
 
 ``python -m mmvsa.doctor`` prints the report and exits with status 1 if something is broken;
-``--json`` prints it as JSON. Every check runs even where an earlier one failed.
+``--json`` prints it as JSON. Every check runs even where an earlier one failed. Where torch or
+MMEngine is missing, ``mmvsa`` itself does not import: run the file, ``python mmvsa/doctor.py``.
 """
 
 import argparse
 import contextlib
 import importlib
+import importlib.util
 import json
 import platform
-import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
-from typing import Any, NamedTuple
-
-from .apis.config import OPTIONAL_HOSTS
+from pathlib import Path
+from typing import NamedTuple
 
 OK, WARNING, BROKEN = 'ok', 'warning', 'broken'
-INSTALL = 'run tools/install.sh'
+INSTALL = 'run bash tools/install.sh'
 REBUILD = (
-    'mmcv was installed without its compiled ops, or for another torch: run tools/install.sh, '
-    'which rebuilds it for the installed torch'
+    f'mmcv was installed without its compiled ops, or for another torch: {INSTALL}; if nothing is '
+    'to do there, pip uninstall onedl-mmcv first'
 )
-
 # Module and the distributions that may hold it: the onedl-* one and upstream's.
 PACKAGES = {
     'torch': ('torch',),
@@ -37,264 +36,156 @@ PACKAGES = {
     'mmpose': ('mmpose',),
     'mmvsa': ('mmvsa',),
 }
-# Only the tasks that use them need these.
-OPTIONAL = {'torchvision', 'mmpretrain', 'mmdet', 'mmseg', *OPTIONAL_HOSTS}
+# Only the tasks that use them need these; the options add them to an install.
+OPTIONAL = {
+    'mmpretrain': '',
+    'mmdet': '',
+    'mmseg': '',
+    'mmrotate': ' --rotate',
+    'mmpose': ' --pose',
+}
 
 
 class Check(NamedTuple):
-    """The outcome of one check; ``cure`` is empty where nothing is wrong."""
+    """The outcome of one check; ``fix`` is empty where nothing is wrong."""
 
     name: str
     status: str
     detail: str
-    cure: str = ''
+    fix: str = ''
 
 
-def reason(error: BaseException) -> str:
-    """An exception in one line."""
-    text = str(error).strip().splitlines()
-    return f'{type(error).__name__}: {text[0] if text else ""}'
+def run_check(name: str, check: Callable[[], str], fix: str, failure: str = BROKEN) -> Check:
+    """Run a function that returns what it found or raises what is wrong."""
+    try:
+        return Check(name, OK, check())
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        return Check(name, failure, f'{type(error).__name__}: {text[0] if text else ""}', fix)
 
 
 # --------------------------------------------------------------------------------------------------
 # Versions and devices
 
 
-def check_python() -> Check:
-    version = platform.python_version()
-    if tuple(map(int, platform.python_version_tuple()[:2])) < (3, 10):
-        return Check('python', BROKEN, version, 'use Python 3.10 or newer')
-    return Check('python', OK, f'{version} on {platform.platform()}')
+def tested_versions() -> dict[str, str]:
+    """Return the versions that install.sh and the CI use, by distribution."""
+    package = Path(__file__).resolve().parent
+    for root in (package.parent, package / '.mim'):  # a checkout, an installed wheel
+        file = root / 'tools' / 'installer' / 'constraints.txt'
+        if file.is_file():
+            return dict(line.split('==') for line in file.read_text().split() if '==' in line)
+    return {}
 
 
-def distribution_of(names: Iterable[str]) -> str:
-    """``name version`` of the first distribution installed, empty where there is none."""
-    for name in names:
-        try:
-            return f'{name} {metadata.version(name)}'
-        except metadata.PackageNotFoundError:
-            continue
-    return ''
+def describe_package(module: str) -> str:
+    """Import a package and return its version, with the tested one where that is another."""
+    version = getattr(importlib.import_module(module), '__version__', 'without a version')
+    for name in PACKAGES[module]:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found, tested = metadata.version(name), tested_versions().get(name)
+            other = f'; mmvsa is tested with {tested}' if tested not in (None, found) else ''
+            return f'{version} ({name} {found}{other})'
+    return f'{version} (not installed, found on the path)'
 
 
 def check_package(module: str) -> Check:
-    """Whether a package imports, and its version."""
-    found = distribution_of(PACKAGES[module])
-    try:
-        version = getattr(importlib.import_module(module), '__version__', '')
-    except Exception as error:
-        if not found and module in OPTIONAL:
-            command = ' '.join([INSTALL, OPTIONAL_HOSTS.get(module, '')]).rstrip()
-            return Check(module, WARNING, 'not installed', f'{command} if you need it')
-        detail = f'{found or "not installed"}, does not import: {reason(error)}'
-        return Check(module, BROKEN, detail, INSTALL)
-    return Check(module, OK, f'{version} ({found or "not installed, found on the path"})')
+    if module in OPTIONAL and module not in sys.modules and not importlib.util.find_spec(module):
+        fix = f'{INSTALL}{OPTIONAL[module]} if you need it'
+        return Check(module, WARNING, 'not installed', fix)
+    return run_check(module, lambda: describe_package(module), INSTALL)
 
 
-def check_devices() -> Check:
+def describe_devices() -> str:
     import torch
 
-    detail = f'CPU ({torch.get_num_threads()} threads)'
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            detail += f', {torch.cuda.get_device_name(index)}'
-        return Check('devices', OK, f'{detail}, CUDA {torch.version.cuda}')
-    if torch.version.cuda is None:
-        return Check('devices', OK, f'{detail}; this torch is built without CUDA')
-    return Check('devices', OK, f'{detail}; torch is built for CUDA {torch.version.cuda}, no GPU')
+    devices = [f'CPU ({torch.get_num_threads()} threads)']
+    devices += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return f'{", ".join(devices)}; torch is built for CUDA {torch.version.cuda or "no version"}'
 
 
 # --------------------------------------------------------------------------------------------------
-# mmcv's ops
+# mmcv's ops and mmvsa itself
 
 
-def check_extension() -> Check:
-    try:
-        extension = importlib.import_module('mmcv._ext')
-    except Exception as error:
-        return Check('mmcv ops', BROKEN, reason(error), REBUILD)
-    return Check('mmcv ops', OK, str(extension.__file__))
-
-
-def run_nms() -> str:
+def run_nms(device: str) -> str:
+    """Run an op of mmcv's extension: two of three boxes are the same."""
     import torch
     from mmcv.ops import nms
 
-    boxes = torch.tensor([[0.0, 0, 2, 2], [0, 0, 2, 2], [4, 4, 6, 6]])
-    _, kept = nms(boxes, torch.tensor([0.9, 0.8, 0.7]), iou_threshold=0.5)
-    if kept.tolist() != [0, 2]:
-        raise RuntimeError(f'kept boxes {kept.tolist()}, not [0, 2]')
-    return 'right on a CPU tensor'
+    boxes = torch.tensor([[0.0, 0, 2, 2], [0, 0, 2, 2], [4, 4, 6, 6]], device=device)
+    scores = torch.tensor([0.9, 0.8, 0.7], device=device)
+    kept = nms(boxes, scores, iou_threshold=0.5)[1].tolist()
+    if kept != [0, 2]:
+        raise RuntimeError(f'nms keeps the boxes {kept}, not [0, 2]')
+    return f'nms is right on {device}'
 
 
-def run_roi_align() -> str:
+def check_ops() -> Iterator[Check]:
+    yield run_check('mmcv ops', lambda: run_nms('cpu'), REBUILD)
+    if 'torch' in sys.modules and sys.modules['torch'].cuda.is_available():
+        fix = 'for detection on the GPU: FORCE_CUDA=1 bash tools/install.sh (needs nvcc)'
+        yield run_check('mmcv CUDA ops', lambda: run_nms('cuda'), fix, WARNING)
+
+
+def describe_backends() -> str:
+    """Return which ways of sampling windows can run, and why the others cannot."""
+    table = importlib.import_module('mmvsa.ops.backends').backend_table()
+    return ', '.join(name if available else f'not {name} ({why})' for name, available, why in table)
+
+
+def run_backbone() -> str:
+    """Build a backbone from its registered name and run it."""
     import torch
-    from mmcv.ops import roi_align
+    from mmengine.registry import MODELS
 
-    out = roi_align(torch.ones(1, 1, 4, 4), torch.tensor([[0.0, 0, 0, 4, 4]]), (2, 2), 1.0)
-    if not torch.allclose(out, torch.ones(1, 1, 2, 2)):
-        raise RuntimeError('wrong on a constant image')
-    return 'right on a CPU tensor'
-
-
-def run_deformable_attention() -> str:
-    """mmcv's op where there is a GPU, else the torch function it stands for."""
-    import torch
-    from mmcv.ops.multi_scale_deform_attn import (
-        MultiScaleDeformableAttnFunction,
-        multi_scale_deformable_attn_pytorch,
-    )
-
-    value = torch.ones(1, 4, 1, 4)
-    shapes = torch.tensor([[2, 2]])
-    locations = torch.full((1, 1, 1, 1, 1, 2), 0.5)
-    weights = torch.ones(1, 1, 1, 1, 1)
-    twin = multi_scale_deformable_attn_pytorch(value, shapes, locations, weights)
-    if not torch.allclose(twin, torch.ones(1, 1, 4)):
-        raise RuntimeError('the torch function is wrong on a constant image')
-    if not torch.cuda.is_available():
-        return 'torch function right; the CUDA op needs a GPU'
-    start = torch.tensor([0])
-    tensors = [t.cuda() for t in (value, shapes, start, locations, weights)]
-    out = MultiScaleDeformableAttnFunction.apply(*tensors, 1)
-    if not torch.allclose(out.cpu(), twin, atol=1e-5):
-        raise RuntimeError('the CUDA op differs from the torch function')
-    return 'CUDA op and torch function agree'
-
-
-OPS: dict[str, Callable[[], str]] = {
-    'op nms': run_nms,
-    'op roi_align': run_roi_align,
-    'op ms_deform_attn': run_deformable_attention,
-}
-
-
-def check_op(name: str) -> Check:
-    try:
-        return Check(name, OK, OPS[name]())
-    except Exception as error:
-        cure = REBUILD
-        # CPU-only builds name the missing device; nothing but this op and the GPU is concerned.
-        if name == 'op ms_deform_attn' and 'CUDA' in str(error).upper():
-            cure = 'rebuild mmcv with CUDA ops: FORCE_CUDA=1 tools/install.sh (needs nvcc)'
-        return Check(name, BROKEN, reason(error), cure)
-
-
-# --------------------------------------------------------------------------------------------------
-# mmvsa itself
-
-
-def check_backends() -> Iterator[Check]:
-    """The ways of sampling windows; those that need another device are no fault."""
-    try:
-        table = importlib.import_module('mmvsa.ops.backends').backend_table()
-    except Exception as error:
-        yield Check('sampling backends', BROKEN, reason(error), 'repair the checkout of mmvsa')
-        return
-    for name, available, why in table:
-        detail = 'available' if available else 'not available'
-        yield Check(f'backend {name}', OK, f'{detail}: {why}' if why else detail)
-    if not any(available for _, available, _ in table):
-        yield Check('sampling backends', BROKEN, 'none is available', INSTALL)
-
-
-def scoped_modules() -> dict[str, list[str]]:
-    """Names of the modules of the mmvsa scope, for each registry that has any."""
-    for module in ('datasets', 'engine', 'models'):
-        importlib.import_module(f'mmvsa.{module}')
-    from mmengine import registry as root
-    from mmengine.registry import Registry
-
-    found: dict[str, list[str]] = {}
-    for registry in vars(root).values():
-        if isinstance(registry, Registry) and 'mmvsa' in registry.children:
-            found[registry.name] = sorted(registry.children['mmvsa'].module_dict)
-    return {name: modules for name, modules in found.items() if modules}
-
-
-def check_registries() -> Check:
-    cure = 'reinstall mmvsa: pip install --no-deps --no-build-isolation -e .'
-    try:
-        scoped = scoped_modules()
-        from mmengine.registry import MODELS
-
-        backbone = MODELS.get('mmvsa.ViTAEv2')
-    except Exception as error:
-        return Check('registries', BROKEN, reason(error), cure)
-    if backbone is None:
-        return Check('registries', BROKEN, 'mmvsa.ViTAEv2 is not registered', cure)
-    counts = ', '.join(f'{len(modules)} in {name}' for name, modules in sorted(scoped.items()))
-    return Check('registries', OK, f'mmvsa.ViTAEv2 is registered; of scope mmvsa: {counts}')
+    importlib.import_module('mmvsa.models')
+    model = MODELS.build(dict(type='mmvsa.ViTAEv2', arch='s')).eval()
+    with torch.no_grad():
+        maps = model(torch.zeros(1, 3, 64, 64))
+    return f'mmvsa.ViTAEv2 gives {", ".join(str(tuple(m.shape[1:])) for m in maps)} of 64 x 64'
 
 
 # --------------------------------------------------------------------------------------------------
 # The report
 
 
-def extension_crashes() -> Check | None:
-    """Import the extension in a process of its own first: a build for another ABI can abort."""
-    code = 'import torch, mmcv._ext'
-    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-    if run.returncode >= 0:
-        return None
-    return Check(
-        'mmcv ops', BROKEN, f'importing mmcv._ext died of signal {-run.returncode}', REBUILD
-    )
-
-
-def guarded(name: str, check: Callable[[], Check]) -> Check:
-    """A check that itself fails is a finding too."""
-    try:
-        return check()
-    except Exception as error:
-        return Check(name, BROKEN, reason(error), INSTALL)
-
-
 def run_checks() -> list[Check]:
-    checks = [check_python()]
-    crash = extension_crashes()
-    modules = [m for m in PACKAGES if crash is None or m in ('torch', 'torchvision')]
-    checks += [check_package(module) for module in modules]
-    checks.append(guarded('devices', check_devices))
-    if crash is not None:
-        return [*checks, crash]
-    checks.append(check_extension())
-    if checks[-1].status == OK:
-        checks += [check_op(name) for name in OPS]
-    checks += check_backends()
-    checks.append(check_registries())
-    return checks
+    return [
+        Check('python', OK, f'{platform.python_version()} on {platform.platform()}'),
+        *(check_package(module) for module in PACKAGES),
+        run_check('devices', describe_devices, INSTALL),
+        *check_ops(),
+        run_check('backends', describe_backends, INSTALL),
+        run_check('backbone', run_backbone, INSTALL),
+    ]
 
 
 def as_text(checks: list[Check]) -> str:
     width = max(len(check.name) for check in checks)
     marks = {OK: ' ', WARNING: '!', BROKEN: 'X'}
     lines = [f'{marks[c.status]} {c.name:<{width}}  {c.detail}' for c in checks]
-    cures = [c for c in checks if c.cure]
-    lines += ['', *(f'{c.status}: {c.name}: {c.cure}' for c in cures)] if cures else []
+    lines += ['', *(f'{c.status}: {c.name}: {c.fix}' for c in checks if c.fix)]
     broken = sum(c.status == BROKEN for c in checks)
-    lines += ['', f'{broken} of {len(checks)} checks failed' if broken else 'everything works']
-    return '\n'.join(lines)
-
-
-def as_json(checks: list[Check]) -> str:
-    report: dict[str, Any] = {
-        'ok': all(check.status != BROKEN for check in checks),
-        'checks': [check._asdict() for check in checks],
-    }
-    return json.dumps(report, indent=2)
+    return '\n'.join(
+        [*lines, f'{broken} of {len(checks)} checks failed' if broken else 'everything works']
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='python -m mmvsa.doctor', description=__doc__)
     parser.add_argument('--json', action='store_true', help='print the report as JSON')
     args = parser.parse_args(argv)
-    # Packages print while they are imported, which must not get into the JSON.
+    # Packages print while they are imported, which must not get into the report.
     with contextlib.redirect_stdout(sys.stderr):
         checks = run_checks()
-    print(as_json(checks) if args.json else as_text(checks))
-    return int(any(check.status == BROKEN for check in checks))
+    ok = all(check.status != BROKEN for check in checks)
+    report = {'ok': ok, 'checks': [check._asdict() for check in checks]}
+    print(json.dumps(report, indent=2) if args.json else as_text(checks))
+    return int(not ok)
 
 
 if __name__ == '__main__':
+    if not __package__:  # run as a file, whose folder must not hide other packages
+        sys.path[0] = str(Path(__file__).resolve().parents[1])
     sys.exit(main())

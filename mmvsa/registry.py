@@ -17,7 +17,6 @@ MODELS = _child('model', _root.MODELS, 'mmvsa.models')
 DATASETS = _child('dataset', _root.DATASETS, 'mmvsa.datasets')
 TRANSFORMS = _child('transform', _root.TRANSFORMS, 'mmvsa.datasets')
 HOOKS = _child('hook', _root.HOOKS, 'mmvsa.engine')
-OPTIMIZERS = _child('optimizer', _root.OPTIMIZERS, 'mmvsa.engine')
 OPTIM_WRAPPERS = _child('optim_wrapper', _root.OPTIM_WRAPPERS, 'mmvsa.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'optimizer wrapper constructor', _root.OPTIM_WRAPPER_CONSTRUCTORS, 'mmvsa.engine'
@@ -26,6 +25,7 @@ RUNNERS = _child('runner', _root.RUNNERS, 'mmvsa.engine')
 STRATEGIES = _child('strategy', _root.STRATEGIES, 'mmvsa.engine')
 METRICS = _child('metric', _root.METRICS, 'mmvsa.evaluation')
 VISUALIZERS = _child('visualizer', _root.VISUALIZERS, 'mmvsa.visualization')
+ATTENTIONS = _root.Registry('attention', scope=_SCOPE, locations=['mmvsa.models.layers'])
 WINDOW_TRANSFORMS = _root.Registry(
     'window transform', scope=_SCOPE, locations=['mmvsa.models.layers']
 )

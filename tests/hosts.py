@@ -9,7 +9,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from mmvsa.apis.config import OPTIONAL_HOSTS
+from mmvsa.utils.config import OPTIONAL_HOSTS
 
 # Folder of configs -> the package of their bases.
 _FOLDERS = {'oriented_rcnn': 'mmrotate', 'topdown_heatmap': 'mmpose'}

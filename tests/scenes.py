@@ -5,17 +5,18 @@ from pathlib import Path
 from cli import ROOT
 from mmengine.config import Config
 
-from mmvsa.apis import load_config, use_data_root
-from mmvsa.datasets.digit_scenes import SceneSettings, write_digit_scenes
+from mmvsa.datasets.digit_scenes import SceneSettings, ensure_digit_scenes
+from mmvsa.utils import load_config, use_data_root
 
 SETTINGS = SceneSettings(num=8, num_val=4, size=96)
+CLASSIFICATION = ROOT / 'configs/quickstart/vitaev2-vsa-nano_digit-scenes.py'
 DETECTION = ROOT / 'configs/quickstart/mask-rcnn_vitaev2-vsa-nano_digit-scenes.py'
 SEGMENTATION = ROOT / 'configs/quickstart/fcn_vitaev2-vsa-nano_digit-scenes.py'
 
 
 def write_tiny_scenes(folder: Path) -> Path:
     """8 + 4 scenes of 96 pixels in ``folder/digit_scenes``."""
-    return write_digit_scenes(folder / 'digit_scenes', SETTINGS, progress=False)
+    return ensure_digit_scenes(folder / 'digit_scenes', SETTINGS, progress=False)
 
 
 def tiny_config(path: Path, root: Path) -> Config:

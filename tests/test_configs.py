@@ -9,10 +9,11 @@ import torch
 from cli import ROOT
 from hosts import require_host_of
 from mmengine import Config
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, METRICS, MODELS, init_default_scope
 from torch import nn
 
-from mmvsa.apis import load_config
+from mmvsa.utils import load_config
 
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
 
@@ -101,7 +102,7 @@ def test_qformer_recipe(name: str, drop_path: float, push: float | None) -> None
     cfg = load_config(ROOT / f'configs/{name}_8xb128_in1k.py')
     backbone, optimizer = cfg.model.backbone, cfg.optim_wrapper.optimizer
     assert backbone.drop_path_rate == drop_path and 'rpe' not in backbone
-    assert backbone.get('window_transform', {}).get('coords_lambda') == push
+    assert backbone.get('attention', {}).get('transform', {}).get('coords_lambda') == push
     assert (optimizer.lr, optimizer.weight_decay) == (1e-3, 0.05)
     assert cfg.optim_wrapper.clip_grad == dict(max_norm=5.0)
     assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size == 1024
@@ -242,8 +243,6 @@ def test_learning_rate_over_the_epochs() -> None:
 
 def test_weight_decay_follows_timm() -> None:
     """Decay for parameters of more than one dimension, biases aside."""
-    from mmengine.optim import build_optim_wrapper
-
     cfg = load_config(ROOT / 'configs/vitaev2_vsa/vitaev2-s-vsa_8xb128_in1k.py')
     cfg.model.backbone.arch = dict(
         embed_dims=(4,),
@@ -251,8 +250,7 @@ def test_weight_decay_follows_timm() -> None:
         depths=(1,),
         num_heads=(2,),
         rc_heads=(2,),
-        rc_attention=('vsa',),
-        nc_attention=('vsa',),
+        attention=('vsa',),
         window_size=4,
     )
     cfg.model.backbone.out_indices = (0,)
@@ -265,6 +263,17 @@ def test_weight_decay_follows_timm() -> None:
         name = names[id(parameter)]
         expected = 0.0 if parameter.ndim == 1 or name.endswith('.bias') else 0.05
         assert group['weight_decay'] == expected, name
+
+
+def test_regressors_of_the_quickstarts_learn_slower() -> None:
+    cfg = load_config(ROOT / 'configs/quickstart/vitaev2-vsa-nano_digits.py')
+    model = build(cfg)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    rates = {names[parameter]: group['lr'] for group in groups for parameter in group['params']}
+    slow = {name for name, rate in rates.items() if rate == pytest.approx(0.02 * 2e-3)}
+    assert slow == {name for name in rates if '.transform.regressor.' in name} != set()
+    assert all(rate == 2e-3 for name, rate in rates.items() if name not in slow)
 
 
 needs_installation = pytest.mark.skipif(

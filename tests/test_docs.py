@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cli import load_tool
 from hosts import require_host
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.structures import InstanceData
 
 from mmvsa import list_models
-from mmvsa.analysis.model_zoo import IMAGENET, PRETRAINED, accuracy, read_entries, sections
-from mmvsa.models import WindowedAttention
-from mmvsa.models.zoo import model_config
+from mmvsa.apis.model import model_config
+from mmvsa.models import SampledWindowAttention, WindowAttention
 from mmvsa.registry import MODELS, WINDOW_TRANSFORMS
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +22,7 @@ README = ROOT / 'README.md'
 PAGES = [
     *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')),
     *sorted(ROOT.glob('docs/**/*.md')),
+    *sorted(ROOT.glob('tools/**/*.md')),
 ]
 
 
@@ -110,13 +111,16 @@ def test_readme_table_counts_parameters_right():
 
 def test_readme_table_states_the_accuracies_of_the_metafiles():
     rows = re.findall(r'^\| `(\S+)` \|(?: [^|]+ \|){3} ([^|]+) \|$', README.read_text(), re.M)
-    _, _, imagenet = sections(read_entries(ROOT))[0]
+    zoo = load_tool('analysis_tools/model_zoo')
+    _, _, imagenet = zoo.sections(zoo.read_entries(ROOT))[0]
     entries = {entry.model: entry for entry in imagenet}
     assert {name for name, _ in rows} == set(list_models())
     for name, stated in rows:
         figures = []
         if name in entries:
-            plain, pretrained = (accuracy(entries[name], d) for d in (IMAGENET, PRETRAINED))
+            plain, pretrained = (
+                zoo.accuracy(entries[name], d) for d in (zoo.IMAGENET, zoo.PRETRAINED)
+            )
             figures = [plain, f'{pretrained} (22K)'] if pretrained != '-' else [plain]
         assert stated == ('; '.join(f for f in figures if f != '-') or '-'), name
 
@@ -216,8 +220,8 @@ def test_architecture_example_of_a_transform():
     try:
         exec(find_block(page, 'python', 'class UniformWindow'), {'__name__': 'example'})
         torch.manual_seed(0)
-        own = WindowedAttention(8, 2, window_size=4, transform='UniformWindow').double()
-        fixed = WindowedAttention(8, 2, window_size=4, transform=None).double()
+        own = SampledWindowAttention(8, 2, window_size=4, transform='UniformWindow').double()
+        fixed = WindowAttention(8, 2, window_size=4).double()
         fixed.load_state_dict(own.state_dict(), strict=False)
         x = torch.randn(1, 6, 9, 8, dtype=torch.float64)
         torch.testing.assert_close(own(x), fixed(x))

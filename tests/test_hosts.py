@@ -16,8 +16,7 @@ ARCH = dict(
     depths=(1, 1, 1, 1),
     num_heads=(2, 2, 4, 4),
     rc_heads=(2, 2, 2, 4),
-    rc_attention=('vsa',) * 4,
-    nc_attention=('vsa',) * 4,
+    attention=('vsa',) * 4,
     nc_groups=(1, 4, 8, 8),
     rc_groups=(1, 4, 4, 8),
 )

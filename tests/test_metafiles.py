@@ -8,9 +8,10 @@ from hosts import require_host_of
 from mmengine.registry import MODELS, init_default_scope
 
 from mmvsa import list_models
-from mmvsa.analysis.model_zoo import accuracy, is_classifier, read_entries, sections
-from mmvsa.analysis.multiply_adds import count_parts
-from mmvsa.apis import load_config
+from mmvsa.utils import load_config
+
+zoo = load_tool('analysis_tools/model_zoo')
+count_parts = load_tool('analysis_tools/get_flops').count_parts
 
 INDEX = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
 MODELS_LISTED = [
@@ -72,8 +73,8 @@ def test_accuracies_say_whose_they_are() -> None:
 
 
 def test_every_model_is_in_one_table_of_the_zoo() -> None:
-    entries = read_entries(ROOT)
-    shown = [entry for _, _, rows in sections(entries) for entry in rows]
+    entries = zoo.read_entries(ROOT)
+    shown = [entry for _, _, rows in zoo.sections(entries) for entry in rows]
     assert sorted(entry.name for entry in shown) == sorted(m['Name'] for m in MODELS_LISTED)
     classifiers = [entry for entry in entries if 'FLOPs' in entry.metadata]
     assert {entry.model for entry in classifiers} == set(list_models())
@@ -84,22 +85,22 @@ def test_every_model_is_in_one_table_of_the_zoo() -> None:
 
 
 def test_zoo_is_up_to_date() -> None:
-    assert load_tool('analysis_tools/model_zoo').main(['--check']) == 0
+    assert zoo.main(['--check']) == 0
 
 
 def test_accuracy_of_the_zoo_by_hand() -> None:
-    by_name = {entry.name: entry for entry in read_entries(ROOT)}
-    assert accuracy(by_name['vitaev2-s-vsa_8xb128_in1k'], 'ImageNet-1k') == '82.7 / 96.3'
-    assert accuracy(by_name['vitae-base_8xb128_in1k'], 'ImageNet-1k') == '83.8'
-    assert accuracy(by_name['swin-b-vsa_8xb128_in1k'], 'ImageNet-1k') == '-'
+    by_name = {entry.name: entry for entry in zoo.read_entries(ROOT)}
+    assert zoo.accuracy(by_name['vitaev2-s-vsa_8xb128_in1k'], 'ImageNet-1k') == '82.7 / 96.3'
+    assert zoo.accuracy(by_name['vitae-base_8xb128_in1k'], 'ImageNet-1k') == '83.8'
+    assert zoo.accuracy(by_name['swin-b-vsa_8xb128_in1k'], 'ImageNet-1k') == '-'
 
 
 def test_mmpretrain_lists_the_classifiers_of_the_zoo() -> None:
     import mmpretrain
 
-    zoo = {entry.name for entry in read_entries(ROOT) if is_classifier(entry)}
-    assert set(mmpretrain.list_models('*vsa*')) == {name for name in zoo if 'vsa' in name}
-    families = {entry.model for entry in read_entries(ROOT) if entry.name in zoo}
+    names = {entry.name for entry in zoo.read_entries(ROOT) if zoo.is_classifier(entry)}
+    assert set(mmpretrain.list_models('*vsa*')) == {name for name in names if 'vsa' in name}
+    families = {entry.model for entry in zoo.read_entries(ROOT) if entry.name in names}
     assert set(list_models('*vsa*')) == {n for n in families if 'vsa' in n} - {'vitaev2-vsa-nano'}
 
 

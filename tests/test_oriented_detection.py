@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
-from mmvsa.apis import load_config, use_data_root
+from mmvsa.utils import load_config, use_data_root
 
 require_host('mmrotate')
 

@@ -24,7 +24,7 @@ from mmengine.registry import (
 )
 from scenes import write_tiny_scenes
 
-from mmvsa.apis import use_data_root
+from mmvsa.utils import use_data_root
 
 needs_installation = pytest.mark.skipif(
     not (ROOT / 'mmvsa/.mim').exists(), reason='mmvsa:: needs mmvsa installed (pip install -e .)'
@@ -34,8 +34,8 @@ IMPORTS = "custom_imports = dict(imports=['mmvsa'], allow_failed_imports=False)\
 ARCH = """
 arch = dict(
     embed_dims=(4, 4, 8, 8), token_dims=(8, 8, 16, 16), depths=(0, 1, 1, 1),
-    num_heads=(2, 2, 2, 2), rc_heads=(2, 2, 2, 2), rc_attention=('vsa',) * 4,
-    nc_attention=('vsa',) * 4, nc_groups=(1, 4, 4, 4), rc_groups=(1, 4, 4, 4))
+    num_heads=(2, 2, 2, 2), rc_heads=(2, 2, 2, 2), attention=('vsa',) * 4,
+    nc_groups=(1, 4, 4, 4), rc_groups=(1, 4, 4, 4))
 """
 DETECTION = """
 _base_ = [
@@ -53,10 +53,10 @@ model = dict(
         rpn_proposal=dict(max_per_img=16), rcnn=dict(sampler=dict(num=8))),
 )
 root = 'ROOT/'
-names = dict(classes=tuple('0123456789'))
+scenes = dict(num=8, num_val=4, size=96)
 train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(
-    data_root=root, metainfo=names, ann_file='annotations/instances_train.json',
-    data_prefix=dict(img='images/train/'), indices=4, pipeline=[
+    _delete_=True, type='mmvsa.DigitScenesDetection', data_root=root, settings=scenes,
+    indices=4, pipeline=[
         dict(type='LoadImageFromFile'),
         dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
         dict(type='Resize', scale=(96, 96)), dict(type='PackDetInputs')]))
@@ -64,8 +64,6 @@ train_cfg = dict(max_epochs=1)
 default_hooks = dict(logger=dict(interval=1))
 val_dataloader = val_evaluator = val_cfg = None
 test_dataloader = test_evaluator = test_cfg = None
-custom_hooks = [dict(
-    type='mmvsa.PrepareDigitScenesHook', data_root=root, num=8, num_val=4, size=96)]
 """
 SEGMENTATION = """
 _base_ = __import__('mmvsa') and [
@@ -85,12 +83,11 @@ model = dict(
     auxiliary_head=dict(in_channels=16, channels=8, num_classes=11, norm_cfg=norm_cfg),
 )
 train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=dict(
-    data_root='ROOT'))
+    data_root='ROOT', settings=None))
 train_cfg = dict(max_iters=2)
 default_hooks = dict(logger=dict(interval=1))
 val_dataloader = val_evaluator = val_cfg = None
 test_dataloader = test_evaluator = test_cfg = None
-custom_hooks = []
 """
 CLASSIFICATION = """
 _base_ = ['mmpretrain::_base_/default_runtime.py']
@@ -129,7 +126,7 @@ def run_host_tool(package: str, folder: Path, text: str) -> None:
 
 
 def test_mmdet(tmp_path: Path) -> None:
-    """Without data: the hook writes them, before mmdet opens them."""
+    """Without data: the dataset generates them."""
     run_host_tool('mmdet', tmp_path, DETECTION)
     assert (tmp_path / 'digit_scenes/digit_scenes.json').is_file()
     assert (tmp_path / 'work/epoch_1.pth').is_file()

@@ -12,7 +12,7 @@ from hosts import assert_backbone_trains, require_host, train_step, without_work
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
-from mmvsa.apis import load_config, use_data_root
+from mmvsa.utils import load_config, use_data_root
 
 require_host('mmpose')
 
@@ -26,8 +26,7 @@ ARCH = dict(
     depths=(1, 1, 1, 1),
     num_heads=(2, 2, 4, 4),
     rc_heads=(2, 2, 2, 4),
-    rc_attention=('window', 'window', 'full', 'full'),
-    nc_attention=('window', 'window', 'full', 'full'),
+    attention=('window', 'window', 'full', 'full'),
     nc_groups=(1, 4, 8, 8),
     rc_groups=(1, 4, 4, 8),
 )

@@ -10,12 +10,12 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 
 from mmvsa import get_model, list_models
-from mmvsa.apis import UsageError, load_config, usage_errors
 from mmvsa.apis.matting import cut_out, load_mattor, write_png
 from mmvsa.datasets.matting import files_by_stem
 from mmvsa.datasets.matting_transforms import read_image
 from mmvsa.models import CheckpointError, Mattor
 from mmvsa.registry import MODELS
+from mmvsa.utils import UsageError, load_config, usage_errors
 
 
 def parse_args() -> argparse.Namespace:

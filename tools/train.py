@@ -1,16 +1,11 @@
-# ruff: noqa: E402
 """Train a model of an mmpretrain, mmdet, mmseg, mmrotate or mmpose config."""
 
 import argparse
 import os
 
-from openmp import set_wait_policy
-
-set_wait_policy()  # before anything loads PyTorch
-
 from mmengine.config import Config, DictAction
 
-from mmvsa.apis import (
+from mmvsa.utils import (
     UsageError,
     build_runner,
     leave_group,
@@ -19,7 +14,7 @@ from mmvsa.apis import (
     use_amp,
     use_resume,
 )
-from mmvsa.apis.runner import check_pretrained
+from mmvsa.utils.runner import check_pretrained
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -53,7 +48,7 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='override the config; data_root=PATH reaches every data set',
+        help='override the config; data_root=PATH reaches every dataset',
     )
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none')
     # torchrun gives the rank in the environment, older launchers by option.

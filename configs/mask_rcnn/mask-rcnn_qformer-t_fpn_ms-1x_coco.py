@@ -10,7 +10,7 @@ model = dict(
         type='mmvsa.QFormer',
         arch='t',
         drop_path_rate=0.1,
-        window_transform=dict(coords_lambda=1e-5),
+        attention=dict(transform=dict(coords_lambda=1e-5)),
         init_cfg=dict(
             type='Pretrained', checkpoint='checkpoints/qformer-t.pth', prefix='backbone.'
         ),

@@ -1,3 +1,3 @@
 _base_ = ['./oriented-rcnn-le90_rvsa-vitae-b_fpn_1x_dota.py']
 
-model = dict(backbone=dict(separate_windows=True))
+model = dict(backbone=dict(attention=dict(separate_windows=True)))

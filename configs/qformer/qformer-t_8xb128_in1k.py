@@ -1,3 +1,3 @@
 _base_ = ['../swin_vsa/swin-t-vsa_8xb128_in1k.py']
 
-model = dict(backbone=dict(type='mmvsa.QFormer', window_transform=dict(coords_lambda=0.1)))
+model = dict(backbone=dict(type='mmvsa.QFormer', attention=dict(transform=dict(coords_lambda=0.1))))

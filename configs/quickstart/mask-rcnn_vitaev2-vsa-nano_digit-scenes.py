@@ -1,14 +1,13 @@
 # Mask R-CNN on a small ViTAEv2-VSA and DigitScenes: minutes on a CPU, no download.
-# It starts from the backbone that `pretrained_by` trains.
+# It starts from the backbone that vitaev2-vsa-nano_digit-scenes.py trains.
 _base_ = [
     '../_base_/models/mask-rcnn_vitaev2_fpn.py',
     '../_base_/models/vitaev2-vsa-nano.py',
     '../_base_/datasets/digit_scenes_detection.py',
-    '../_base_/schedules/muon_quickstart.py',
+    '../_base_/schedules/adamw_quickstart.py',
     '../_base_/det_runtime.py',
 ]
 
-pretrained_by = 'configs/quickstart/vitaev2-vsa-nano_digit-scenes.py'
 width = 48
 # From scratch, heads without norms learn slowly.
 norm_cfg = dict(type='GN', num_groups=8)
@@ -20,7 +19,6 @@ model = dict(
         type='mmvsa.ViTAEv2',
         arch={{_base_.nano_arch}},
         out_indices=(0, 1, 2, 3),
-        keep_activations=True,
         init_cfg={{_base_.nano_weights}},
     ),
     neck=dict(
@@ -63,9 +61,9 @@ model = dict(
     test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100), rcnn=dict(max_per_img=40)),
 )
 
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
+optim_wrapper = dict(optimizer=dict(lr=1.5e-3, betas=(0.9, 0.98)))
 
-max_epochs = 2
+max_epochs = 1
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=100),
     dict(type='CosineAnnealingLR', eta_min=1e-5, end=max_epochs, convert_to_iter_based=True),
@@ -73,7 +71,7 @@ param_scheduler = [
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-auto_scale_lr = dict(base_batch_size=4)
+auto_scale_lr = dict(base_batch_size=2)
 
 default_hooks = dict(
     logger=dict(interval=25),

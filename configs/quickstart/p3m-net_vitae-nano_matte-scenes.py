@@ -22,7 +22,7 @@ model = dict(
             num_heads=[1, 1, 2, 3],
             groups=[1, 8, 16, 24],
             mlp_ratio=2.0,
-            attention=['performer', 'full', 'full', 'full'],
+            attention=['PlainPerformer', 'full', 'full', 'full'],
         ),
     ),
     decode_head=dict(type='mmvsa.P3MHead', in_channels=dims),

@@ -17,8 +17,7 @@ model = dict(
             depths=(1, 1, 1),
             num_heads=(2, 4, 4),
             rc_heads=(2, 2, 4),
-            rc_attention=('vsa',) * 3,
-            nc_attention=('vsa',) * 3,
+            attention=('vsa',) * 3,
             downsample=(2, 2, 2),
             kernel_sizes=(3, 3, 3),
             nc_groups=(1, 8, 16),
@@ -28,7 +27,6 @@ model = dict(
         ),
         out_indices=(2,),
         drop_path_rate=0.05,
-        keep_activations=True,
     ),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(

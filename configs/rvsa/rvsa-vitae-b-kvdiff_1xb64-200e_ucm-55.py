@@ -1,3 +1,3 @@
 _base_ = ['./rvsa-vitae-b_1xb64-200e_ucm-55.py']
 
-model = dict(backbone=dict(separate_windows=True))
+model = dict(backbone=dict(attention=dict(separate_windows=True)))

@@ -1,8 +1,8 @@
-_base_ = __import__('mmvsa') and [
+_base_ = [
+    '../_base_/seg_runtime.py',
     '../_base_/models/upernet_rvsa.py',
     'mmseg::_base_/datasets/loveda.py',
     '../_base_/schedules/seg_adamw-layerdecay_160k.py',
-    '../_base_/seg_runtime.py',
 ]
 
 model = dict(

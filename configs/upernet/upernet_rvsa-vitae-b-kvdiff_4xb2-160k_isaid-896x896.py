@@ -1,3 +1,3 @@
 _base_ = ['./upernet_rvsa-vitae-b_4xb2-160k_isaid-896x896.py']
 
-model = dict(backbone=dict(separate_windows=True))
+model = dict(backbone=dict(attention=dict(separate_windows=True)))

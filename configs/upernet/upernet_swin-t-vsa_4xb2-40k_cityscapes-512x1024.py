@@ -1,8 +1,8 @@
-_base_ = __import__('mmvsa') and [
+_base_ = [
+    '../_base_/seg_runtime.py',
     '../_base_/models/upernet_swin-vsa.py',
     'mmseg::_base_/datasets/cityscapes.py',
     '../_base_/schedules/seg_adamw_40k.py',
-    '../_base_/seg_runtime.py',
 ]
 
 model = dict(

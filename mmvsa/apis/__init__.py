@@ -1,24 +1,5 @@
-"""What the command-line tools are made of: read a config, check it, build its runner."""
+"""What a user calls in Python."""
 
-from .config import load_config, register_config_packages
-from .data import check_datasets, use_data_root
-from .distributed import leave_group
-from .errors import UsageError, usage_errors
-from .runner import build_runner, use_amp, use_resume
-from .testing import use_show_dir, use_tta, write_results
+from .model import get_model, list_models
 
-__all__ = [
-    'UsageError',
-    'build_runner',
-    'check_datasets',
-    'leave_group',
-    'load_config',
-    'register_config_packages',
-    'usage_errors',
-    'use_amp',
-    'use_data_root',
-    'use_resume',
-    'use_show_dir',
-    'use_tta',
-    'write_results',
-]
+__all__ = ['get_model', 'list_models']

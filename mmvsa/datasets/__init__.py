@@ -1,16 +1,30 @@
-"""Data sets and transforms.
+"""Datasets and transforms.
 
-The data sets build on mmpretrain's; detection and segmentation need no mmpretrain.
+Digits and FolderSplit build on mmpretrain's datasets; the others need no host package.
 """
 
 from mmengine.utils import is_installed
 
+from .digit_scenes_datasets import (
+    DigitScenesClassification,
+    DigitScenesDetection,
+    DigitScenesSegmentation,
+)
 from .held_out import held_out_indices
 from .matte_scenes import MatteScenes
 from .matting import P3M10K, MattingDataset
 from .transforms import LoadImage
 
-__all__ = ['P3M10K', 'LoadImage', 'MatteScenes', 'MattingDataset', 'held_out_indices']
+__all__ = [
+    'DigitScenesClassification',
+    'DigitScenesDetection',
+    'DigitScenesSegmentation',
+    'LoadImage',
+    'MatteScenes',
+    'MattingDataset',
+    'P3M10K',
+    'held_out_indices',
+]
 
 if is_installed('mmpretrain'):
     from .digits import Digits

@@ -1,4 +1,4 @@
-"""DigitScenes: real handwritten digits of very different sizes on real photographs.
+"""DigitScenes: handwritten digits of very different sizes on photographs.
 
 For detection, segmentation and classification without a download: the digits come with
 scikit-learn, the photographs with scikit-image. The files are in formats that the host packages
@@ -9,7 +9,7 @@ read themselves (mmdet's ``CocoDataset``, mmseg's ``BaseSegDataset``, mmpretrain
     annotations/instances_{train,val}.json      COCO: boxes and masks of what is visible
     semantic/{train,val}/000000.png             0 background, 1 ... 10 the digits 0 ... 9
     classification/{train,val}/{0,...,9}/*.png  a crop around every digit
-    digit_scenes.json                           the settings; its presence says: complete
+    digit_scenes.json                           the settings; its presence marks a complete folder
 
 No digit and no photograph is in both splits. Every scene is drawn from the seed, its split and
 its index alone, so that neither the number of scenes nor their order changes one.
@@ -17,20 +17,18 @@ its index alone, so that neither the number of scenes nor their order changes on
 
 import json
 import os
-import tempfile
-from collections.abc import Iterable
+import shutil
 from dataclasses import asdict, dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from .held_out import held_out_indices
+from .held_out import held_out_indices, load_digits
 
 CLASSES = tuple('0123456789')
-SEMANTIC_CLASSES = ('background', *CLASSES)
 SPLITS = ('train', 'val')
 VERSION = 1
 _MARKER = 'digit_scenes.json'
@@ -63,19 +61,23 @@ _PLACEMENTS = 50
 
 @dataclass(frozen=True)
 class SceneSettings:
-    """What a set of scenes depends on.
+    """Settings that the scenes depend on.
 
-    Attributes:
-        num: training scenes.
-        num_val: validation scenes.
-        size: side of a scene in pixels.
-        seed: of everything random.
-        min_digit, max_digit: longest side of a digit; log-uniform between them, so that small
-            digits are common. At most half a scene.
+    Args:
+        num: Number of training scenes.
+        num_val: Number of validation scenes.
+        size: Side of a scene in pixels.
+        seed: Seed of everything random.
+        min_digit: Smallest longest side of a digit in pixels.
+        max_digit: Largest longest side, and at most half a scene. Sides are log-uniform between
+            the two, so that small digits are common.
+
+    Raises:
+        ValueError: A setting is out of its range.
     """
 
-    num: int = 500
-    num_val: int = 100
+    num: int = 2000
+    num_val: int = 200
     size: int = 256
     seed: int = 0
     min_digit: int = 12
@@ -97,7 +99,7 @@ class SceneSettings:
             raise ValueError(f'seed must not be negative, got {self.seed}')
 
     def count(self, split: str) -> int:
-        """Number of scenes of a split."""
+        """Return the number of scenes of a split."""
         return self.num if split == 'train' else self.num_val
 
 
@@ -105,12 +107,12 @@ class SceneSettings:
 class Instance:
     """One digit of a scene.
 
-    Attributes:
-        label: the digit, 0 ... 9.
-        source: its index in scikit-learn's data.
-        digit_size: longest side when nothing overlaps it, in pixels.
-        mask: (H, W) bool, what is visible.
-        full_area: pixels of the mask before others overlapped it.
+    Args:
+        label: The digit, 0 ... 9.
+        source: Its index in scikit-learn's data.
+        digit_size: Its longest side in pixels where nothing overlaps it.
+        mask: Its visible pixels, (H, W) bool.
+        full_area: Number of pixels of the mask before others overlapped it.
     """
 
     label: int
@@ -121,19 +123,19 @@ class Instance:
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """(x, y, width, height) around the mask."""
+        """Return (x, y, width, height) around the mask."""
         return cv2.boundingRect(self.mask.astype(np.uint8))  # type: ignore[return-value]
 
 
 @dataclass
 class Scene:
-    """An image (H, W, 3) uint8 in BGR and the digits on it, each partly visible at least."""
+    """An image, (H, W, 3) uint8 in BGR, and the digits on it, each at least half visible."""
 
     image: np.ndarray
     instances: list[Instance]
 
     def semantic_map(self) -> np.ndarray:
-        """(H, W) uint8: 0 background, label + 1 elsewhere."""
+        """Return the class of every pixel, (H, W) uint8: 0 background, label + 1 elsewhere."""
         labels = np.zeros(self.image.shape[:2], np.uint8)
         for instance in self.instances:
             labels[instance.mask] = instance.label + 1
@@ -141,7 +143,7 @@ class Scene:
 
 
 def render_scene(settings: SceneSettings, split: str, index: int) -> Scene:
-    """Scene ``index`` of a split; the same on every call."""
+    """Draw scene ``index`` of a split, the same on every call."""
     # RandomState is frozen by numpy: its stream never changes between versions.
     rng = np.random.RandomState([settings.seed, SPLITS.index(split), index])
     image = _background(rng, split, settings.size)
@@ -162,115 +164,97 @@ def render_scene(settings: SceneSettings, split: str, index: int) -> Scene:
     return Scene(np.clip(np.rint(image + noise), 0, 255).astype(np.uint8), instances)
 
 
-def write_digit_scenes(
+def ensure_digit_scenes(
     root: str | os.PathLike, settings: SceneSettings | None = None, progress: bool = True
 ) -> Path:
-    """Write the scenes to the folder ``root``, which must not exist (or be empty).
+    """Write the scenes to ``root`` unless they are there; several processes may call this at once.
 
-    The folder appears at once when it is complete: an interrupted run leaves none behind.
+    Without ``settings``, any scenes in ``root`` will do, and the default ones are written. The
+    folder appears complete: the scenes are written next to it and renamed, and an interrupted run
+    leaves nothing at ``root``.
 
     Returns:
         The folder.
 
     Raises:
-        FileExistsError: ``root`` has something in it.
+        ValueError: ``root`` holds scenes of other settings, or something else.
     """
-    settings = settings or SceneSettings()
     root = Path(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise FileExistsError(f'{root} exists and is not an empty folder')
+    if has_digit_scenes(root, settings):
+        return root
+    settings = settings or SceneSettings()
     root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f'.{root.name}-', dir=root.parent) as temporary:
-        folder = Path(temporary) / 'scenes'
+    part = root.with_name(f'.{root.name}.{os.getpid()}')
+    shutil.rmtree(part, ignore_errors=True)
+    try:
         for split in SPLITS:
-            _write_split(folder, settings, split, progress)
-        _write_json(folder / _MARKER, {'version': VERSION, **asdict(settings)})
-        # The permissions of a temporary folder would hide the data from other users.
-        os.chmod(folder, 0o777 & ~_umask())
-        os.replace(folder, root)
+            _write_split(part, settings, split, progress)
+        _write_json(part / _MARKER, {'version': VERSION, **asdict(settings)})
+        os.replace(part, root)
+    except OSError:
+        # Another process may have finished first.
+        if not has_digit_scenes(root, settings):
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return root
 
 
-def ensure_digit_scenes(
-    root: str | os.PathLike, settings: SceneSettings | None = None, progress: bool = True
-) -> Path:
-    """Write the scenes unless ``root`` has them already; several processes may ask at once.
+def has_digit_scenes(root: str | os.PathLike, settings: SceneSettings | None = None) -> bool:
+    """Return whether ``root`` holds scenes: those of ``settings``, or any.
 
     Raises:
-        ValueError: ``root`` has scenes of other settings, or something else.
+        ValueError: ``root`` holds scenes of other settings, or something else.
     """
-    settings = settings or SceneSettings()
     root = Path(root)
-    if not _has_scenes(root, settings):
-        try:
-            write_digit_scenes(root, settings, progress)
-        except OSError:
-            # Another process may have finished first.
-            if not _has_scenes(root, settings):
-                raise
-    return root
-
-
-def _has_scenes(root: Path, settings: SceneSettings) -> bool:
-    if not root.is_dir() or not any(root.iterdir()):
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
-    wanted = {'version': VERSION, **asdict(settings)}
     try:
         found = json.loads((root / _MARKER).read_text())
     except (OSError, ValueError):
         found = None
-    if found == wanted:
+    wanted = {'version': VERSION, **asdict(settings)} if settings else found
+    if found and found == wanted:
         return True
     raise ValueError(
         f'{root} does not hold the DigitScenes asked for (there: {found}, asked for: {wanted}); '
-        'remove the folder or name another one'
+        'remove the folder, name another one, or ask for the settings that are there'
     )
 
 
-@lru_cache(maxsize=1)
+@cache
 def _digits() -> tuple[np.ndarray, np.ndarray]:
-    """Images (1797, 8, 8) float32 in 0 ... 1 and labels (1797,)."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError(
-            'DigitScenes needs scikit-learn; install it with "pip install scikit-learn"'
-        ) from error
-    digits = load_digits()
-    return (digits.images / 16).astype(np.float32), digits.target
+    """Return the images (1797, 8, 8), float32 in 0 ... 1, and the labels (1797,)."""
+    images, labels = load_digits()
+    return (images / 16).astype(np.float32), labels
 
 
-@lru_cache(maxsize=2)
+@cache
 def _sources(split: str) -> np.ndarray:
-    """Indices of the digits of a split."""
+    """Return the indices of the digits of a split."""
     return held_out_indices(_digits()[1], 'train' if split == 'train' else 'test')  # type: ignore[arg-type]
 
 
-@lru_cache(maxsize=1)
-def _photograph_folder() -> Path:
+@cache
+def _photograph(name: str) -> np.ndarray:
+    """Read a photograph of scikit-image's wheel, (H, W, 3) uint8, BGR."""
     try:
         import skimage
     except ImportError as error:
         raise ImportError(
             'DigitScenes needs scikit-image; install it with "pip install scikit-image"'
         ) from error
-    return Path(skimage.__file__).parent / 'data'
-
-
-@cache
-def _photograph(name: str) -> np.ndarray:
-    """(H, W, 3) uint8, BGR."""
-    path = _photograph_folder() / name
+    path = Path(skimage.__file__).parent / 'data' / name
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise FileNotFoundError(
-            f'scikit-image has no {path}; DigitScenes needs one that ships it, such as 0.26'
+            f'scikit-image has no {path}; DigitScenes needs a version that has it, such as 0.26'
         )
     return image
 
 
 def _background(rng: np.random.RandomState, split: str, size: int) -> np.ndarray:
-    """(size, size, 3) float32: a mirrored, scaled, dimmed part of a photograph."""
+    """Return a mirrored, scaled, dimmed part of a photograph, (size, size, 3) float32."""
     names = PHOTOGRAPHS[split]
     photograph = _photograph(names[rng.randint(len(names))])
     shortest = min(photograph.shape[:2])
@@ -293,7 +277,7 @@ def _random_size(rng: np.random.RandomState, settings: SceneSettings) -> int:
 
 
 def _turned_digit(source: int, angle: float, longest: int) -> np.ndarray:
-    """Opacity (h, w) in 0 ... 1 of a turned digit whose longest side is ``longest``."""
+    """Return the opacity, (h, w) in 0 ... 1, of a turned digit of longest side ``longest``."""
     digit = np.pad(_digits()[0][source], 4)
     side = digit.shape[0] * _GLYPH_SCALE
     digit = cv2.resize(digit, (side, side), interpolation=cv2.INTER_CUBIC)
@@ -311,7 +295,7 @@ def _turned_digit(source: int, angle: float, longest: int) -> np.ndarray:
 def _place(
     rng: np.random.RandomState, shape: np.ndarray, instances: list[Instance], size: int
 ) -> tuple[int, int] | None:
-    """A random (top, left) that leaves enough of every other digit visible, or None."""
+    """Return a random (top, left) that leaves enough of every other digit visible, or None."""
     height, width = shape.shape
     for _ in range(_PLACEMENTS):
         top, left = rng.randint(size - height + 1), rng.randint(size - width + 1)
@@ -329,7 +313,7 @@ def _stays_visible(instance: Instance, window: tuple[slice, slice], shape: np.nd
 def _paint(
     rng: np.random.RandomState, image: np.ndarray, alpha: np.ndarray, corner: tuple[int, int]
 ) -> np.ndarray:
-    """Blend the digit into ``image``; returns its mask, (H, W) bool."""
+    """Blend the digit into ``image`` and return its mask, (H, W) bool."""
     (top, left), (height, width) = corner, alpha.shape
     region = image[top : top + height, left : left + width]
     ink = _ink(rng, region[alpha > 0.5].mean(axis=0))
@@ -341,7 +325,7 @@ def _paint(
 
 
 def _ink(rng: np.random.RandomState, under: np.ndarray) -> np.ndarray:
-    """A colour (3,) lighter or darker than what is under it."""
+    """Return a color, (3,), lighter or darker than what is under it."""
     contrast = rng.uniform(MIN_CONTRAST, MAX_CONTRAST)
     grey = under.mean()
     lighter = rng.rand() < 0.5
@@ -354,13 +338,19 @@ def _ink(rng: np.random.RandomState, under: np.ndarray) -> np.ndarray:
 
 
 def _write_split(folder: Path, settings: SceneSettings, split: str, progress: bool) -> None:
+    from rich.progress import track
+
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for label in CLASSES:
-        (folder / 'classification' / split / label).mkdir(parents=True)
-    for part in ('images', 'semantic'):
-        (folder / part / split).mkdir(parents=True)
-    for index in _track(range(settings.count(split)), f'DigitScenes {split}', progress):
+    crops = folder / 'classification' / split
+    for path in (
+        folder / 'images' / split,
+        folder / 'semantic' / split,
+        *map(crops.joinpath, CLASSES),
+    ):
+        path.mkdir(parents=True)
+    indices = range(settings.count(split))
+    for index in track(indices, f'DigitScenes {split}', disable=not progress):
         scene = render_scene(settings, split, index)
         name = f'{index:06d}.png'
         _write_png(folder / 'images' / split / name, scene.image)
@@ -368,20 +358,19 @@ def _write_split(folder: Path, settings: SceneSettings, split: str, progress: bo
         images.append(dict(id=index, file_name=name, height=settings.size, width=settings.size))
         for number, instance in enumerate(scene.instances):
             annotations.append(_annotation(len(annotations) + 1, index, instance))
-            crops = folder / 'classification' / split / CLASSES[instance.label]
-            _write_png(crops / f'{index:06d}_{number:02d}.png', _crop(scene.image, instance.box))
-    categories = [dict(id=i, name=name) for i, name in enumerate(CLASSES)]
+            crop = crops / CLASSES[instance.label] / f'{index:06d}_{number:02d}.png'
+            _write_png(crop, _crop(scene.image, instance.box))
     content = dict(
         info=dict(description=f'DigitScenes {split}', version=str(VERSION)),
         images=images,
         annotations=annotations,
-        categories=categories,
+        categories=[dict(id=i, name=name) for i, name in enumerate(CLASSES)],
     )
     _write_json(folder / 'annotations' / f'instances_{split}.json', content)
 
 
 def _annotation(identity: int, image_id: int, instance: Instance) -> dict[str, Any]:
-    """COCO's, with the source and the size of the digit beside."""
+    """Return COCO's annotation, with the source and the size of the digit added."""
     return dict(
         id=identity,
         image_id=image_id,
@@ -396,7 +385,7 @@ def _annotation(identity: int, image_id: int, instance: Instance) -> dict[str, A
 
 
 def encode_rle(mask: np.ndarray) -> dict[str, Any]:
-    """COCO's uncompressed run lengths of a mask (H, W): columns first, zeros first."""
+    """Return COCO's uncompressed run lengths of a mask (H, W): columns first, zeros first."""
     flat = mask.astype(bool).flatten(order='F')
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     counts = np.diff([0, *changes, flat.size]).tolist()
@@ -406,18 +395,12 @@ def encode_rle(mask: np.ndarray) -> dict[str, Any]:
 
 
 def _crop(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """A square around the box with an eighth of its side on each side, inside the image."""
+    """Return a square around the box, an eighth of its side wider on each side, in the image."""
     x, y, width, height = box
     side = min(int(np.ceil(max(width, height) * 1.25)), *image.shape[:2])
     left = int(np.clip(x + width // 2 - side // 2, 0, image.shape[1] - side))
     top = int(np.clip(y + height // 2 - side // 2, 0, image.shape[0] - side))
     return image[top : top + side, left : left + side]
-
-
-def _track(items: range, description: str, progress: bool) -> Iterable[int]:
-    from rich.progress import track
-
-    return track(items, description=description, disable=not progress)
 
 
 def _write_png(path: Path, image: np.ndarray) -> None:
@@ -428,9 +411,3 @@ def _write_png(path: Path, image: np.ndarray) -> None:
 def _write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that come with scikit-learn: a real data set without a download."""
+"""The 1,797 handwritten digits that come with scikit-learn: a dataset without a download."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from mmpretrain.datasets import BaseDataset
 
 from mmvsa.registry import DATASETS
 
-from .held_out import held_out_indices
+from .held_out import held_out_indices, load_digits
 
 
 @DATASETS.register_module()
 class Digits(BaseDataset):
     """8x8 images of ten digits, in memory: 1,437 to train, 360 held out (a fixed split).
 
-    They are the test set of the UCI data set "Optical Recognition of Handwritten Digits". A
+    They are the test set of the UCI dataset "Optical Recognition of Handwritten Digits". A
     sample has ``img``, (8, 8, 3) uint8, so that a pipeline needs no loading step (or
     ``mmvsa.LoadImage``, which leaves it alone).
 
@@ -24,14 +24,18 @@ class Digits(BaseDataset):
     """
 
     METAINFO = {'classes': tuple('0123456789')}
+    # What the tools use instead when a user names a folder (``data_root``).
+    folder_type = 'mmvsa.FolderSplit'
 
     def __init__(self, split: str = 'train', **kwargs: Any) -> None:
         self.split = split
         super().__init__(ann_file='', **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """One dict with ``img`` and ``gt_label`` per sample of the split."""
-        images, labels = _load_digits()
+        """Return a dict with ``img`` and ``gt_label`` for each sample of the split."""
+        images, labels = load_digits()
+        gray = np.rint(images * (255 / 16)).astype(np.uint8)
+        images = np.repeat(gray[..., None], 3, axis=-1)
         indices = held_out_indices(labels, self.split)  # type: ignore[arg-type]
         return [
             dict(
@@ -45,16 +49,3 @@ class Digits(BaseDataset):
 
     def extra_repr(self) -> list[str]:
         return [f'Split: \t{self.split}']
-
-
-def _load_digits() -> tuple[np.ndarray, np.ndarray]:
-    """Images (1797, 8, 8, 3) uint8 and labels (1797,)."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError(
-            'mmvsa.Digits needs scikit-learn; install it with "pip install scikit-learn"'
-        ) from error
-    digits = load_digits()
-    grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # pixels are 0 ... 16
-    return np.repeat(grey[..., None], 3, axis=-1), digits.target

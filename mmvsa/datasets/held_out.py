@@ -1,4 +1,4 @@
-"""A fixed held-out split for data sets that come without one."""
+"""scikit-learn's digits, and a fixed held-out split for datasets that come without one."""
 
 from collections.abc import Sequence
 
@@ -34,3 +34,22 @@ def held_out_indices(labels: Sequence[int], split: str, fraction: float = 0.2) -
     if split == 'test':
         return np.sort(held_out)
     return np.setdiff1d(np.arange(len(classes)), held_out)
+
+
+def load_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Load scikit-learn's digits.
+
+    Returns:
+        Images (1797, 8, 8), float64 in 0 ... 16, and labels (1797,).
+
+    Raises:
+        ImportError: scikit-learn is not installed.
+    """
+    try:
+        from sklearn import datasets
+    except ImportError as error:
+        raise ImportError(
+            'the digits need scikit-learn; install it with "pip install scikit-learn"'
+        ) from error
+    digits = datasets.load_digits()
+    return digits.images, digits.target

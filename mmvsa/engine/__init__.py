@@ -1,10 +1,7 @@
-"""Hooks, optimizers with their wrappers and constructors, and what sharded training needs."""
+"""Hooks, optimizer wrappers and their constructors, and what sharded training needs."""
 
-from .digit_scenes import PrepareDigitScenesHook
 from .hooks import MatteVisualizationHook, NextStepsHook, TrainingCurveHook, WindowVisualizationHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
-from .merged_groups import MergedGroupsOptimWrapperConstructor
-from .muon import Muon
 from .optimizers import CpuAmpOptimWrapper
 from .runner import FlexibleRunner
 from .strategies import FSDPStrategy
@@ -14,11 +11,8 @@ __all__ = [
     'FSDPStrategy',
     'FlexibleRunner',
     'LayerDecayOptimWrapperConstructor',
-    'MergedGroupsOptimWrapperConstructor',
     'MatteVisualizationHook',
-    'Muon',
     'NextStepsHook',
-    'PrepareDigitScenesHook',
     'TrainingCurveHook',
     'WindowVisualizationHook',
 ]

@@ -12,7 +12,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 from torch.nn.utils import clip_grad_norm_
 
-from mmvsa.models.backbones.vitaev2 import Cell
+from mmvsa.models.layers import Block
 from mmvsa.registry import STRATEGIES
 
 # What wrappers put into the names of parameters.
@@ -78,7 +78,7 @@ class FSDPStrategy(_FSDPStrategy):
         defaults = dict(
             type='MMFullyShardedDataParallel',
             use_orig_params=True,
-            auto_wrap_policy=ModuleWrapPolicy({Cell}),
+            auto_wrap_policy=ModuleWrapPolicy({Block}),
             device_id=_own_device(),
         )
         self.model_wrapper = {**defaults, **(self.model_wrapper or {})}
@@ -115,7 +115,7 @@ class FSDPStrategy(_FSDPStrategy):
 
 def is_cell(module: nn.Module) -> bool:
     """Whether a module is a cell (or block) of one of the backbones."""
-    return isinstance(module, Cell)
+    return isinstance(module, Block)
 
 
 def _own_device() -> torch.device:

@@ -1,4 +1,4 @@
-"""Models: attention, backbones, checkpoints."""
+"""Models: attention, backbones, necks, checkpoints."""
 
 from .backbones import RVSA, PoolingViTAE, QFormer, SwinVSA, ViTAE, ViTAEv2
 from .checkpoints import (
@@ -9,22 +9,21 @@ from .checkpoints import (
 )
 from .conversions import convert_vitaev2
 from .layers import (
-    FixedWindow,
     FullAttention,
     Quadrangle,
     RotatedVariedSizeWindow,
+    SampledWindowAttention,
     VariedSizeWindow,
-    WindowedAttention,
+    WindowAttention,
     WindowTransform,
 )
 from .mattors import MatteOutputs, Mattor
+from .necks import SimplePyramid
 from .safe_loading import install_safe_loading, read_checkpoint
-from .zoo import get_model, list_models
 
 __all__ = [
     'RVSA',
     'CheckpointError',
-    'FixedWindow',
     'FullAttention',
     'LoadReport',
     'MatteOutputs',
@@ -33,16 +32,16 @@ __all__ = [
     'QFormer',
     'Quadrangle',
     'RotatedVariedSizeWindow',
+    'SampledWindowAttention',
+    'SimplePyramid',
     'SwinVSA',
     'VariedSizeWindow',
     'ViTAE',
     'ViTAEv2',
+    'WindowAttention',
     'WindowTransform',
-    'WindowedAttention',
     'convert_vitaev2',
-    'get_model',
     'install_safe_loading',
-    'list_models',
     'load_pretrained',
     'read_checkpoint',
     'read_state_dict',

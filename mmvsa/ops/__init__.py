@@ -1,21 +1,35 @@
-"""Sampling of keys and values at the points of varied windows, alone or inside attention."""
+"""Functions on tensors: windows of a map, attention, and backends that sample keys and values.
 
+Needs PyTorch only; mmcv's op and Triton are imported when they are first used.
+"""
+
+from .attention import attend
 from .backends import (
+    AUTO,
     BACKENDS,
+    AttentionSpec,
     Backend,
+    SamplingBackend,
     backend_table,
-    choose_backend,
-    sample_windows,
+    check_backend,
     select_backend,
-    use_backend,
+    set_backend,
 )
+from .windows import PADDINGS, WindowGeometry, window_merge, window_partition
 
 __all__ = [
+    'AUTO',
     'BACKENDS',
+    'PADDINGS',
+    'AttentionSpec',
     'Backend',
+    'SamplingBackend',
+    'WindowGeometry',
+    'attend',
     'backend_table',
-    'choose_backend',
-    'sample_windows',
+    'check_backend',
     'select_backend',
-    'use_backend',
+    'set_backend',
+    'window_merge',
+    'window_partition',
 ]

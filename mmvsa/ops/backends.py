@@ -1,39 +1,63 @@
-"""One ordered table of backends, and the choice among them.
+"""Backends of sampled window attention: one protocol, one ordered table, one choice.
 
-A backend samples keys and values, or fuses that with the attention.
-
-A choice is made, in this order, by the call (``backend=``), by the :func:`use_backend` context,
-by the module's configuration. ``auto`` takes the first backend of the table that can run.
+A backend attends inside windows to keys and values sampled at the points of other windows. Most
+are a sampler followed by attention (:class:`SamplingBackend`); a fused kernel does both at once.
+What a backend cannot do is known from the :class:`AttentionSpec` of a layer, so that it is an error
+when the layer is built; whether it can run depends on the device of the input as well. ``auto``
+takes the first backend of the table that can do both.
 """
 
-import contextlib
-import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from . import mmcv_sampling, triton_attention
+from . import mmcv_sampling
+from .attention import attend
+from .protocol import AttentionSpec, Backend, Bias, Windows
 from .torch_sampling import sample_torch
+from .triton_backend import TritonBackend
+from .windows import window_merge, window_partition
 
 
 @dataclass(frozen=True)
-class Backend:
-    """A way to sample keys and values.
+class SamplingBackend:
+    """A sampler, then attention.
 
     Attributes:
-        name: what configs call it.
-        sample: ``(kv, points) -> samples``, see :func:`sample_windows` for the shapes.
-        reasons: why it cannot run on a device; an empty list means that it can.
-        attend: sampling and attention in one, see
-            :func:`mmvsa.ops.triton_attention.attend_triton`; None where the two are apart.
+        name: What configs call it.
+        sample: (kv, points) -> samples, as :func:`mmvsa.ops.torch_sampling.sample_torch`.
+        unavailable: Why the sampler cannot run on a device; empty if it can.
     """
 
     name: str
     sample: Callable[[Tensor, Tensor], Tensor]
-    reasons: Callable[[torch.device], list[str]]
-    attend: Callable[..., Tensor] | None = None
+    unavailable: Callable[[torch.device], list[str]]
+
+    def reasons(
+        self, device: torch.device | None = None, spec: AttentionSpec | None = None
+    ) -> list[str]:
+        """Return why it cannot run on ``device``; it serves every layer."""
+        return [] if device is None else self.unavailable(device)
+
+    def attend(
+        self, qkv: Tensor, windows: Windows, *, spec: AttentionSpec, bias: Bias, training: bool
+    ) -> Tensor:
+        """Sample keys and values, then attend inside every window; see :class:`Backend`."""
+        geometry = windows.geometry
+        q = window_partition(geometry.pad(qkv[:, :, :, 0]), spec.window_size)
+        kv = qkv[:, :, :, 1:]  # B, H, W, 2, heads, d
+        if spec.separate_windows:
+            samples = self.sample(kv.flatten(3, 4), windows.points)
+            k, v = samples.flatten(0, 2).chunk(2, 1)
+        else:
+            samples = self.sample(kv.transpose(3, 4), windows.points)
+            k, v = samples.flatten(0, 2).split(spec.head_dims, -1)
+        dropout = spec.attn_drop if training else 0.0
+        bias = bias(q) if callable(bias) else bias
+        out = attend(q, k, v, scale=spec.scale, bias=bias, dropout=dropout)
+        return geometry.crop(window_merge(out, spec.window_size, geometry.grid))
 
 
 def _always_available(device: torch.device) -> list[str]:
@@ -41,82 +65,70 @@ def _always_available(device: torch.device) -> list[str]:
 
 
 BACKENDS: tuple[Backend, ...] = (
-    Backend('mmcv', mmcv_sampling.sample_mmcv, mmcv_sampling.unavailable_reasons),
-    Backend('torch', sample_torch, _always_available),
+    SamplingBackend('mmcv', mmcv_sampling.sample_mmcv, mmcv_sampling.unavailable_reasons),
+    SamplingBackend('torch', sample_torch, _always_available),
     # Last, and so never the choice of `auto`, until its speed has been measured on a GPU.
-    Backend(
-        'triton',
-        triton_attention.sample_triton,
-        triton_attention.unavailable_reasons,
-        triton_attention.attend_triton,
-    ),
+    TritonBackend(),
 )
 AUTO = 'auto'
 
-_forced: contextvars.ContextVar[str | None] = contextvars.ContextVar('mmvsa_backend', default=None)
+
+def _find(name: str) -> Backend | None:
+    return next((backend for backend in BACKENDS if backend.name == name), None)
 
 
-def check_backend_name(name: str) -> str:
-    """Return ``name`` if it is a backend's or ``auto``; raise ValueError listing them if not."""
-    names = [AUTO, *(backend.name for backend in BACKENDS)]
-    if name not in names:
-        raise ValueError(f'unknown sampling backend {name!r}; choose one of {names}')
+def check_backend(name: str, spec: AttentionSpec | None = None) -> str:
+    """Return ``name`` if it is ``auto`` or a backend, one that can serve ``spec`` if that is given.
+
+    Raises:
+        ValueError: An unknown name, or a backend that cannot; the message says why.
+    """
+    if name == AUTO:
+        return name
+    backend = _find(name)
+    if backend is None:
+        known = [AUTO, *(backend.name for backend in BACKENDS)]
+        raise ValueError(f'unknown backend {name!r}; choose one of {known}')
+    reasons = backend.reasons(spec=spec)
+    if reasons:
+        raise ValueError(f'backend {name!r} cannot be used here: {"; ".join(reasons)}')
     return name
 
 
-@contextlib.contextmanager
-def use_backend(name: str) -> Iterator[None]:
-    """Use one backend for every attention inside the ``with`` block, whatever their configs say."""
-    token = _forced.set(check_backend_name(name))
-    try:
-        yield
-    finally:
-        _forced.reset(token)
-
-
-def select_backend(name: str, device: torch.device) -> Backend:
-    """The backend to use on a device.
+def select_backend(name: str, device: torch.device, spec: AttentionSpec | None = None) -> Backend:
+    """Return the backend to use on a device.
 
     Raises:
-        ValueError: the name is not in the table.
-        RuntimeError: a backend asked for by name cannot run; the message says why.
+        RuntimeError: A backend that is asked for by name cannot run; the message says why.
     """
-    check_backend_name(name)
     if name == AUTO:
-        return next(backend for backend in BACKENDS if not backend.reasons(device))
-    backend = next(backend for backend in BACKENDS if backend.name == name)
-    reasons = backend.reasons(device)
+        return next(backend for backend in BACKENDS if not backend.reasons(device, spec))
+    backend = _find(name)
+    if backend is None:
+        raise ValueError(f'unknown backend {name!r}')
+    reasons = backend.reasons(device, spec)
     if reasons:
-        raise RuntimeError(f'sampling backend {name!r} cannot run here: ' + '; '.join(reasons))
+        raise RuntimeError(f'backend {name!r} cannot run here: {"; ".join(reasons)}')
     return backend
 
 
-def choose_backend(
-    device: torch.device, backend: str | None = None, default: str = AUTO
-) -> Backend:
-    """The call's choice (``backend``), else the context's, else ``default``, on a device."""
-    return select_backend(backend or _forced.get() or default, device)
+def set_backend(model: nn.Module, name: str) -> nn.Module:
+    """Let every sampled window attention in ``model`` use a backend, and return the model.
 
-
-def sample_windows(
-    kv: Tensor, points: Tensor, backend: str | None = None, default: str = AUTO
-) -> Tensor:
-    """Sample keys and values (one map of k and v channels) at the points of every window.
-
-    Args:
-        kv: (B, H, W, heads, C).
-        points: (B, nH, nW, heads, N, 2), (x, y) in pixels of the map.
-        backend: this call's choice, before the context's and ``default``.
-        default: the choice where neither the call nor a context makes one.
-
-    Returns:
-        (B, nH, nW, heads, N, C).
+    Raises:
+        ValueError: An unknown name, or a backend that cannot serve one of the layers; no layer
+            is changed then.
     """
-    return choose_backend(kv.device, backend, default).sample(kv, points)
+    layers = [m for m in model.modules() if isinstance(getattr(m, 'spec', None), AttentionSpec)]
+    for layer in layers:
+        check_backend(name, layer.spec)  # type: ignore[arg-type]
+    for layer in layers:
+        layer.backend = name  # type: ignore[assignment]
+    return model
 
 
 def backend_table(device: str | torch.device | None = None) -> list[tuple[str, bool, str]]:
-    """(name, available, why not) of every backend, on the default accelerator or the CPU."""
+    """Return (name, available, why not) of every backend, on the default accelerator or the CPU."""
     if device is None:
         device = 'cuda' if torch.cuda.is_available() else 'cpu'
     found = [(backend.name, backend.reasons(torch.device(device))) for backend in BACKENDS]

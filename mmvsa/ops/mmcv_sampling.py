@@ -14,6 +14,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .precision import without_autocast
+
 # value (B, HW, heads, C), points (B, Q, heads, 2) in pixels, H, W -> (B, Q, heads, C)
 DeformAttnOp = Callable[[Tensor, Tensor, int, int], Tensor]
 
@@ -22,20 +24,20 @@ def sample_mmcv(kv: Tensor, points: Tensor, op: DeformAttnOp | None = None) -> T
     """Sample as :func:`mmvsa.ops.torch_sampling.sample_torch` does, with mmcv's op.
 
     Args:
-        kv: (B, H, W, heads, C).
+        kv: (B, H, W, heads, ...); the dimensions after the heads are the channels C.
         points: (B, nH, nW, heads, N, 2), (x, y) in pixels of the map.
-        op: the op to call; mmcv's compiled one by default. :func:`torch_twin` runs anywhere.
+        op: The op to call; mmcv's compiled one by default. :func:`torch_twin` runs anywhere.
 
     Returns:
         (B, nH, nW, heads, N, C) in the dtype of ``kv``.
     """
-    batch, height, width, heads, channels = kv.shape
+    batch, height, width, heads, channels = kv.flatten(4).shape
     rows, columns, num_points = points.shape[1], points.shape[2], points.shape[4]
     # The op casts locations to the values' dtype, and half-precision locations are off by pixels.
     dtype = torch.promote_types(kv.dtype, torch.float32)
     value = kv.reshape(batch, height * width, heads, channels).to(dtype).contiguous()
     queries = points.to(dtype).transpose(3, 4).reshape(batch, -1, heads, 2)
-    with torch.autocast(kv.device.type, enabled=False):
+    with without_autocast(kv.device):
         out = (op or compiled_op)(value, queries, height, width)
     out = out.view(batch, rows, columns, num_points, heads, channels)
     return out.transpose(3, 4).to(kv.dtype)
@@ -190,19 +192,16 @@ _deform_sample.register_autograd(_backward, setup_context=_save_inputs)
 
 
 def unavailable_reasons(device: torch.device) -> list[str]:
-    """Why mmcv's op cannot run on ``device``; empty if it can."""
-    reasons = []
+    """Return why mmcv's op cannot run on ``device``; empty if it can."""
     if device.type != 'cuda':
-        reasons.append(f'the op is compiled for CUDA and the tensors are on {device.type}')
-    reason = _extension_problem()
-    if reason:
-        reasons.append(reason)
-    return reasons
+        return [f'the op is compiled for CUDA and the tensors are on {device.type}']
+    problem = _extension_problem()
+    return [problem] if problem else []
 
 
-@functools.lru_cache(maxsize=1)
+@torch.compiler.assume_constant_result
 def _extension_problem() -> str:
-    """What is wrong with mmcv's compiled extension ('' if nothing), found once."""
+    """Return what is wrong with mmcv's compiled extension, or an empty string."""
     try:
         import mmcv._ext as extension
     except ImportError as error:

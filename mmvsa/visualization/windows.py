@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from torch import Tensor, nn
 
-from mmvsa.models import WindowedAttention
+from mmvsa.models import SampledWindowAttention
 
 from .figure import INK, new_figure, save
 
@@ -80,7 +80,7 @@ def collect_windows(model: nn.Module, image: Tensor) -> list[AttentionWindows]:
     found: list[AttentionWindows] = []
     handles = []
     for name, module in model.named_modules():
-        if isinstance(module, WindowedAttention) and not module.transform.is_static:
+        if isinstance(module, SampledWindowAttention):
             handles.append(module.register_forward_pre_hook(_recorder(name, found)))
     training = model.training
     model.eval()
@@ -94,7 +94,7 @@ def collect_windows(model: nn.Module, image: Tensor) -> list[AttentionWindows]:
 
 
 def _recorder(name: str, found: list[AttentionWindows]):
-    def record(module: WindowedAttention, inputs: tuple[Tensor, ...]) -> None:
+    def record(module: SampledWindowAttention, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0]
         geometry = module.geometry(x)
         centers = geometry.centers(torch.device('cpu'), torch.float32)[:, :, None]

@@ -1,18 +1,17 @@
-"""DigitScenes: what is drawn, what is written, who reads it."""
+"""DigitScenes: what is drawn and what is written."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from cli import run_tool
-from mmengine.registry import init_default_scope
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
-from scenes import DETECTION as DETECTION_CONFIG
-from scenes import SEGMENTATION as SEGMENTATION_CONFIG
-from scenes import SETTINGS, tiny_config, write_tiny_scenes
+from scenes import SETTINGS, write_tiny_scenes
 
 from mmvsa.datasets import digit_scenes
 from mmvsa.datasets.digit_scenes import (
@@ -23,9 +22,7 @@ from mmvsa.datasets.digit_scenes import (
     encode_rle,
     ensure_digit_scenes,
     render_scene,
-    write_digit_scenes,
 )
-from mmvsa.engine import PrepareDigitScenesHook
 
 
 @pytest.fixture(scope='module')
@@ -110,64 +107,45 @@ def test_rle_is_cocos(fill: float) -> None:
     assert compressed == mask_utils.encode(np.asfortranarray(mask.astype(np.uint8)))
 
 
-def test_mmdet_reads_it(root: Path) -> None:
-    from mmdet.registry import DATASETS
-
-    init_default_scope('mmdet')
-    dataset = DATASETS.build(tiny_config(DETECTION_CONFIG, root).train_dataloader.dataset)
-    assert type(dataset).__module__.startswith('mmdet') and len(dataset) == SETTINGS.num
-    coco = annotations(root, 'train')
-    instances = dataset[0]['data_samples'].gt_instances
-    expected = [a['category_id'] for a in coco.imgToAnns[0]]
-    assert instances.labels.tolist() == expected and len(instances.masks) == len(expected)
-
-
-def test_mmseg_reads_it(root: Path) -> None:
-    from mmseg.registry import DATASETS
-
-    init_default_scope('mmseg')
-    dataset = DATASETS.build(tiny_config(SEGMENTATION_CONFIG, root).val_dataloader.dataset)
-    assert type(dataset).__module__.startswith('mmseg') and len(dataset) == SETTINGS.num_val
-    sample = dataset[0]
-    semantic = cv2.imread(str(root / 'semantic/val/000000.png'), cv2.IMREAD_UNCHANGED)
-    assert (sample['data_samples'].gt_sem_seg.data[0].numpy() == semantic).all()
-
-
-def test_mmpretrain_reads_it(root: Path) -> None:
-    from mmpretrain.datasets import CustomDataset
-
-    dataset = CustomDataset(str(root / 'classification/train'))
-    labels = sorted(dataset.get_gt_labels())
-    coco = annotations(root, 'train').dataset['annotations']
-    assert dataset.CLASSES == tuple('0123456789')
-    assert labels == sorted(a['category_id'] for a in coco)
-
-
 def test_interrupted_writing_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
     def fail(*args: object) -> None:
         raise OSError('disk full')
 
     monkeypatch.setattr(digit_scenes, '_write_json', fail)
     with pytest.raises(OSError, match='disk full'):
-        write_digit_scenes(tmp_path / 'scenes', SETTINGS, progress=False)
+        ensure_digit_scenes(tmp_path / 'scenes', SETTINGS, progress=False)
     assert not list(tmp_path.iterdir())
 
 
 def test_written_once(root: Path) -> None:
     before = (root / 'digit_scenes.json').stat().st_mtime_ns
-    assert ensure_digit_scenes(root, SETTINGS) == root
-    PrepareDigitScenesHook(str(root), num=8, num_val=4, size=96)
+    for settings in (SETTINGS, None):
+        assert ensure_digit_scenes(root, settings) == root
     assert (root / 'digit_scenes.json').stat().st_mtime_ns == before
-    with pytest.raises(FileExistsError, match='not an empty folder'):
-        write_digit_scenes(root, SETTINGS)
-    with pytest.raises(ValueError, match='remove the folder'):
+    with pytest.raises(ValueError, match=r"'num': 8, .*'num': 9, .*remove the folder"):
         ensure_digit_scenes(root, SceneSettings(num=9, num_val=4, size=96))
+
+
+def test_another_process_finishes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scenes of the other process stay, and nothing else is left."""
+    replace, folder = os.replace, tmp_path / 'scenes'
+
+    def be_late(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, 'replace', replace)
+        shutil.copytree(source, target)
+        (target / 'other').touch()
+        replace(source, target)
+
+    monkeypatch.setattr(os, 'replace', be_late)
+    ensure_digit_scenes(folder, SceneSettings(num=1, num_val=1, size=64), progress=False)
+    assert (folder / 'other').exists() and list(tmp_path.iterdir()) == [folder]
 
 
 def test_foreign_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / 'mine.txt').write_text('mine')
-    with pytest.raises(ValueError, match='does not hold'):
-        ensure_digit_scenes(tmp_path, SETTINGS)
+    for settings in (SETTINGS, None):
+        with pytest.raises(ValueError, match='does not hold'):
+            ensure_digit_scenes(tmp_path, settings)
     assert [path.name for path in tmp_path.iterdir()] == ['mine.txt']
 
 
@@ -187,7 +165,9 @@ def test_wrong_settings(options: dict, message: str) -> None:
 
 def test_command(tmp_path: Path, capsys) -> None:
     out = tmp_path / 'data/scenes'
-    run_tool('dataset_converters/digit_scenes', '--num', 5, '--size', 64, '--out', out)
+    run_tool(
+        'dataset_converters/digit_scenes', '--num', 5, '--num-val', 1, '--size', 64, '--out', out
+    )
     assert '5 + 1 scenes' in capsys.readouterr().out
     settings = json.loads((out / 'digit_scenes.json').read_text())
     assert (settings['num'], settings['num_val'], settings['size']) == (5, 1, 64)

@@ -74,7 +74,7 @@ def test_unknown_split() -> None:
 
 
 def test_missing_sklearn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, 'sklearn.datasets', None)
+    monkeypatch.setitem(sys.modules, 'sklearn', None)
     with pytest.raises(ImportError, match='pip install scikit-learn'):
         Digits('train')
 

@@ -131,8 +131,7 @@ def test_tables_are_resized_to_another_window(official):
         'depths': (2, 2, 8, 2),
         'num_heads': (2, 4, 8, 16),
         'rc_heads': (2, 2, 4, 8),
-        'rc_attention': ('vsa',) * 4,
-        'nc_attention': ('vsa',) * 4,
+        'attention': ('vsa',) * 4,
         'window_size': 12,
     }
     backbone = ViTAEv2(arch)

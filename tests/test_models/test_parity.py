@@ -13,7 +13,7 @@ from reference import (
 )
 
 from mmvsa import get_model
-from mmvsa.models import WindowedAttention, convert_vitaev2, load_pretrained
+from mmvsa.models import SampledWindowAttention, convert_vitaev2, load_pretrained
 from mmvsa.registry import MODELS
 
 OUTPUT_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-3
@@ -80,17 +80,17 @@ def test_performer_that_attends():
 
 
 @pytest.mark.parametrize(
-    ('reference', 'arch', 'padding'),
+    ('reference', 'arch', 'attention'),
     [
-        ('dense_ViTAEv2_S_192x256', 's', 'end'),
-        ('dense_ViTAEv2_VSA_S_224x224', 's-vsa', 'end'),
-        ('dense_ViTAEv2_VSA_S_256x256', 's-vsa', 'center'),
+        ('dense_ViTAEv2_S_192x256', 's', None),
+        ('dense_ViTAEv2_VSA_S_224x224', 's-vsa', None),
+        ('dense_ViTAEv2_VSA_S_256x256', 's-vsa', dict(padding='center')),
     ],
 )
-def test_dense_features(reference, arch, padding):
+def test_dense_features(reference, arch, attention):
     info = describe(reference)
     backbone = MODELS.build(
-        dict(type='mmvsa.ViTAEv2', arch=arch, out_indices=(0, 1, 2, 3), window_padding=padding)
+        dict(type='mmvsa.ViTAEv2', arch=arch, out_indices=(0, 1, 2, 3), attention=attention)
     ).eval()
     report = load_pretrained(backbone, state_dict(reference))
     assert not report.missing and not report.unexpected
@@ -135,7 +135,7 @@ def assert_features(backbone, info):
 def test_attention_output_and_gradients(reference):
     info, expected = describe(reference), arrays(reference)
     args = info['args']
-    attention = WindowedAttention(
+    attention = SampledWindowAttention(
         args['dim'],
         args['num_heads'],
         args['window_size'],

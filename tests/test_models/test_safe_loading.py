@@ -165,7 +165,7 @@ def test_a_url_is_downloaded_once(server):
     assert read_checkpoint(f'{url}/model.pth')['a'] == 1
 
 
-def test_urls_that_end_alike_are_two_files(server):
+def test_urls_with_the_same_name_are_two_files(server):
     folder, url = server
     for number in (1, 2):
         (folder / str(number)).mkdir()
@@ -173,7 +173,7 @@ def test_urls_that_end_alike_are_two_files(server):
     assert [read_checkpoint(f'{url}/{n}/model.pth')['a'].item() for n in (1, 2)] == [1, 2]
 
 
-def test_a_broken_download_is_repeated(server):
+def test_a_broken_download_is_not_kept(server):
     folder, url = server
     (folder / 'model.pth').write_bytes(b'<html>')
     with pytest.raises(CheckpointError, match='model.pth cannot be read .*it is a web page'):

@@ -10,8 +10,8 @@ import torch
 from reference import state_dict
 
 from mmvsa import get_model
+from mmvsa.apis.model import collect_models
 from mmvsa.models import ViTAEv2, load_pretrained
-from mmvsa.models.zoo import BACKBONES
 from mmvsa.registry import MODELS
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'model_converters' / 'convert_checkpoint.py'
@@ -130,7 +130,7 @@ def test_every_door_gives_the_same_backbone(tool, tmp_path, capsys, name, refere
         get_model(name, pretrained=new).backbone.state_dict(), expected.state_dict()
     )
     backbone = MODELS.build(
-        {**BACKBONES[name], 'init_cfg': dict(type='Pretrained', checkpoint=str(detector))}
+        {**collect_models()[name], 'init_cfg': dict(type='Pretrained', checkpoint=str(detector))}
     )
     backbone.init_weights()
     assert_equal_states(backbone.state_dict(), expected.state_dict())

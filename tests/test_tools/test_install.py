@@ -1,34 +1,27 @@
 # Copyright (c) mmvsa contributors. Licensed under the Apache License 2.0.
-import importlib.util
+import importlib
+import json
 import os
 import shutil
 import stat
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ROOT / 'tools'
-CHECK = TOOLS / 'installer' / 'check.py'
+INSTALLER = ROOT / 'tools' / 'installer'
 
 pytestmark = pytest.mark.skipif(
     sys.platform == 'win32' or shutil.which('bash') is None, reason='needs bash'
 )
-
-
-def load(name):
-    path = TOOLS / 'installer' / f'{name}.py'
-    spec = importlib.util.spec_from_file_location(f'installer_{name}', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-check = load('check')
-mmcv_ops = load('mmcv_ops')
+sys.path.append(str(INSTALLER))
+check = importlib.import_module('check')
+mmcv_ops = importlib.import_module('mmcv_ops')
 
 
 def write_program(path, text):
@@ -41,11 +34,15 @@ def write_program(path, text):
 def install(tmp_path, *arguments, **environment):
     """Run install.sh without an active environment, writing nowhere but under ``tmp_path``."""
     inherited = {k: v for k, v in os.environ.items() if k not in ('VIRTUAL_ENV', 'CONDA_PREFIX')}
-    defaults = {'MMVSA_CACHE': str(tmp_path / 'cache'), 'MMVSA_ENV': str(tmp_path / 'env')}
-    environment = {k: str(v) for k, v in environment.items()}
+    defaults = {
+        'MMVSA_CACHE': tmp_path / 'cache',
+        'MMVSA_ENV': tmp_path / 'env',
+        'MMVSA_MIN_FREE_GB': 0,
+    }
+    environment = {key: str(value) for key, value in {**defaults, **environment}.items()}
     return subprocess.run(
-        ['bash', str(TOOLS / 'install.sh'), *arguments],
-        env={**inherited, **defaults, **environment},
+        ['bash', str(ROOT / 'tools' / 'install.sh'), *arguments],
+        env={**inherited, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -53,11 +50,12 @@ def install(tmp_path, *arguments, **environment):
     )
 
 
-def fake_environment(folder, todo):
-    """An environment whose python runs, and for which ``check.py todo`` answers as told."""
-    answers = f'case "$2" in todo) echo "{todo}" ;; torch) echo 2.14.1+cpu ;; esac\n'
-    write_program(folder / 'bin' / 'python', f'[[ "$1" == *check.py ]] || exit 0\n{answers}')
-    (folder / 'pyvenv.cfg').touch()
+def fake_environment(folder, missing, pip='exit 0'):
+    """Make an environment for which ``check.py missing`` answers as told and pip does ``pip``."""
+    program = (
+        f'case "$*" in *check.py*missing*) echo "{missing}" ;; *"pip install"*) {pip} ;; esac\n'
+    )
+    write_program(folder / 'bin' / 'python', program)
     return folder
 
 
@@ -65,21 +63,12 @@ def fake_environment(folder, todo):
 # install.sh
 
 
-def test_help_names_every_option(tmp_path):
+def test_help_names_every_option_and_variable(tmp_path):
     run = install(tmp_path, '--help')
     assert run.returncode == 0
-    for word in (
-        '--rotate',
-        '--pose',
-        '--dev',
-        '--quiet',
-        '--check',
-        'PYTHON',
-        'MMVSA_CACHE',
-        'FORCE_CUDA',
-        'MAX_JOBS',
-    ):
-        assert word in run.stdout
+    options = ['--rotate', '--pose', '--dev', '--quiet', '--check', '--help']
+    variables = ['PYTHON', 'MMVSA_ENV', 'MMVSA_CACHE', 'FORCE_CUDA', 'MAX_JOBS']
+    assert [word for word in options + variables if word not in run.stdout] == []
 
 
 def test_unknown_option(tmp_path):
@@ -88,11 +77,8 @@ def test_unknown_option(tmp_path):
 
 
 def test_old_python_is_refused_and_leaves_nothing(tmp_path):
-    python = write_program(
-        tmp_path / 'python3.8',
-        '[[ "$*" == *python_version* ]] && { echo 3.8.18; exit 0; }\nexit 1\n',
-    )
-    run = install(tmp_path, PYTHON=python)
+    answer = '[[ "$*" == *python_version* ]] && { echo 3.8.18; exit 0; }\nexit 1\n'
+    run = install(tmp_path, PYTHON=write_program(tmp_path / 'python3.8', answer))
     assert run.returncode == 1
     assert 'Python 3.8.18' in run.stderr and '3.10 or newer' in run.stderr
     assert not (tmp_path / 'env').exists()
@@ -111,7 +97,7 @@ def test_broken_active_environment(tmp_path):
 def test_folder_that_is_no_environment_is_kept(tmp_path):
     (tmp_path / 'env').mkdir()
     (tmp_path / 'env' / 'thesis.txt').touch()
-    run = install(tmp_path, PYTHON=sys.executable, MMVSA_MIN_FREE_GB=0)
+    run = install(tmp_path, PYTHON=sys.executable)
     assert run.returncode == 1 and 'no virtual environment' in run.stderr
     assert (tmp_path / 'env' / 'thesis.txt').exists()
 
@@ -123,23 +109,16 @@ def test_full_disk_is_refused_before_anything_is_made(tmp_path):
 
 
 def test_missing_compiler_is_refused(tmp_path):
-    env = fake_environment(tmp_path / 'env', 'mmcv:missing')
+    env = fake_environment(tmp_path / 'env', 'onedl-mmcv')
     # All that the script calls, but no compiler.
     programs = tmp_path / 'path'
     programs.mkdir()
-    for name in ('bash', 'dirname', 'df', 'awk', 'mkdir', 'rm', 'tail', 'id', 'sed', 'flock'):
+    for name in ('bash', 'dirname', 'df', 'awk', 'mkdir', 'flock'):
         if shutil.which(name):
             (programs / name).symlink_to(shutil.which(name))
-    run = install(tmp_path, MMVSA_ENV=env, PATH=programs, CXX='', MMVSA_MIN_FREE_GB=0)
+    run = install(tmp_path, MMVSA_ENV=env, PATH=programs, CXX='')
     assert run.returncode == 1
     assert 'no C++ compiler' in run.stderr and 'g++' in run.stderr
-
-
-def test_upstream_packages_are_refused(tmp_path):
-    env = fake_environment(tmp_path / 'env', 'upstream:mmcv=2.1.0,mmdet=3.3.0')
-    run = install(tmp_path, MMVSA_ENV=env)
-    assert run.returncode == 1
-    assert 'mmcv=2.1.0,mmdet=3.3.0' in run.stderr and '--no-deps' in run.stderr
 
 
 def test_nothing_to_do_is_quick_and_quiet(tmp_path):
@@ -151,127 +130,170 @@ def test_nothing_to_do_is_quick_and_quiet(tmp_path):
     assert 'nothing to do' in install(tmp_path, MMVSA_ENV=env).stdout
 
 
-def test_failing_step_is_reported_with_its_log(tmp_path):
-    env = fake_environment(tmp_path / 'env', 'stack')
-    python = env / 'bin' / 'python'
-    python.write_text(
-        python.read_text().replace(
-            'exit 0', '{ [[ "$*" == *"pip install"* ]] || exit 0; echo ConnectionError; exit 1; }'
-        )
-    )
-    run = install(tmp_path, MMVSA_ENV=env, MMVSA_MIN_FREE_GB=0)
+@pytest.mark.parametrize(
+    ('output', 'message'),
+    [
+        ('NewConnectionError', 'could not reach its package index'),
+        ('OSError: [Errno 28] No space left on device', 'the disk is full'),
+        ('ERROR: No matching distribution found for torch', 'found no fitting version'),
+        ('ERROR: something else', 'could not install'),
+    ],
+)
+def test_failing_pip_is_explained_and_never_taken_for_complete(tmp_path, output, message):
+    env = fake_environment(tmp_path / 'env', 'timm', pip=f"echo '{output}' >&2; exit 1")
+    run = install(tmp_path, MMVSA_ENV=env)
     assert run.returncode == 1
-    assert 'could not reach its package index' in run.stderr
+    assert output in run.stderr and message in run.stderr.splitlines()[1]
+    fake_environment(env, '')
+    assert 'interrupted' in install(tmp_path, '--check', MMVSA_ENV=env).stdout
 
 
 @pytest.mark.parametrize(
     ('options', 'extras'),
     [
-        ([], []),
-        (['--rotate'], ['rotate']),
-        (['--pose'], ['pose']),
-        (['--dev'], 'rotate pose dev'.split()),
+        ([], 'all'),
+        (['--rotate'], 'all rotate'),
+        (['--pose'], 'all pose'),
+        (['--dev'], 'all rotate pose dev'),
     ],
 )
-def test_options_add_packages(tmp_path, options, extras):
-    env = fake_environment(tmp_path / 'env', '$*')  # what is to do: the question itself
+def test_check_says_what_is_missing_of_the_extras(tmp_path, options, extras):
+    env = fake_environment(tmp_path / 'env', '$*')  # what is missing: the question itself
     run = install(tmp_path, '--check', *options, MMVSA_ENV=env)
-    asked = [words.split() for words in run.stdout.split('--extra ')[1:]]
-    assert [words[0] for words in asked] == extras
-    packages = dict(rotate='onedl-mmrotate>=', pose='mmpose>=', dev='pytest')
-    for step, *requirements in asked:
-        assert any(word.startswith(packages[step]) for word in requirements)
-
-
-def test_check_says_what_is_missing(tmp_path):
-    env = fake_environment(tmp_path / 'env', 'dev mmvsa')
-    run = install(tmp_path, '--check', MMVSA_ENV=env)
-    assert run.returncode == 1 and 'dev mmvsa' in run.stdout
+    assert run.returncode == 1
+    assert run.stdout.startswith('missing: ') and run.stdout.endswith(f'missing {extras}\n')
 
 
 # --------------------------------------------------------------------------------------------------
-# check.py
+# constraints.txt and check.py
 
 
-def test_wheel_key_tells_every_build_apart():
-    base = dict(mmcv='2.3.6', torch='2.14.1', python='cpython-311', cuda='', machine='x86_64')
-    changes = dict(mmcv='2.3.7', torch='2.14.1+cpu', python='cpython-312', cuda='9.0')
-    keys = {check.wheel_key(**base)} | {
-        check.wheel_key(**{**base, name: value})
-        for name, value in {**changes, 'machine': 'aarch64'}.items()
-    }
-    assert len(keys) == 6
+def add_distribution(folder, name, version, files=('RECORD',), requires=()):
+    info = folder / f'{name.replace("-", "_")}-{version}.dist-info'
+    info.mkdir()
+    lines = [f'Name: {name}', f'Version: {version}', *(f'Requires-Dist: {r}' for r in requires)]
+    (info / 'METADATA').write_text('\n'.join(['Metadata-Version: 2.1', *lines, '']))
+    for file in ('WHEEL', *files):
+        (info / file).touch()
+    return info
 
 
-def test_wheel_key_is_a_plain_file_name():
-    key = check.wheel_key('2.3.6', '2.14.1', 'cpython-311', '8.0;9.0+PTX', 'x86_64')
-    assert not set(key) & set('/; ')
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder that is the only one with installed packages."""
+    folder = tmp_path / 'site'
+    folder.mkdir()
+    monkeypatch.setattr(sys, 'path', [str(folder)])
+    return folder
 
 
-@pytest.mark.parametrize(
-    ('version', 'expected'), [('2.14.1+cu130', (2, 14, 1)), ('2.4', (2, 4)), ('', ())]
-)
-def test_numbers(version, expected):
-    assert check.numbers(version) == expected
-
-
-def fake_mmcv(monkeypatch, folder, ops=True, stamp="TORCH = '2.14.1'\nCUDA = False\n"):
-    if ops:
-        (folder / '_ext.cpython-311-x86_64-linux-gnu.so').touch()
-    if stamp:
-        (folder / '_build_info.py').write_text(stamp)
-    monkeypatch.setattr(check, 'package_folder', lambda name, package: folder)
+def test_constraints_and_requirements_name_the_same_packages():
+    extras = ['all', 'rotate', 'pose', 'dev']
+    asked = {requirement.name for requirement in check.required(extras)}
+    assert set(check.pinned()) - asked == {'setuptools'}
+    assert {name for name in asked if name.startswith(('onedl-', 'mm'))} <= set(check.pinned())
 
 
 @pytest.mark.parametrize(
-    ('make', 'torch', 'cuda', 'state'),
+    ('name', 'version', 'stays'),
     [
-        (dict(), '2.14.1', False, 'ready'),
-        (dict(), '2.14.1', True, 'cpu-only'),
-        (dict(), '2.13.0', False, 'other-torch'),
-        (dict(ops=False), '2.14.1', False, 'no-ops'),
-        (dict(stamp=''), '2.14.1', False, 'unknown-build'),
-        (dict(stamp="TORCH = '2.14.1'\nCUDA = True\n"), '2.14.1', True, 'ready'),
+        ('torch', '2.4.0+cu121', True),
+        ('torch', '2.3.1', False),
+        ('onedl-mmengine', '99.0', True),
+        ('onedl-mmengine', '0.10.8', False),
+        ('setuptools', '81.0', False),
+        ('einops', '0.1', True),
     ],
 )
-def test_mmcv_state(monkeypatch, tmp_path, make, torch, cuda, state):
-    fake_mmcv(monkeypatch, tmp_path, **make)
-    assert check.mmcv_state(torch, cuda) == state
+def test_newer_versions_stay(name, version, stays):
+    assert check.accepted(name, version) == stays
 
 
-def test_extras_are_to_do_where_a_requirement_is_missing():
-    command = [sys.executable, str(CHECK), 'todo', '--root', str(ROOT), '--torch-min', '2.4']
-    command += ['--mmcv', '2.3.6', '--extra', 'there', 'pytest', '--extra', 'old', 'pytest>=999']
-    command += ['--extra', 'gone', 'pytest', 'no-such-distribution']
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    steps = run.stdout.split()
-    assert {'old', 'gone'} <= set(steps) and 'there' not in steps
+def test_constraints_keep_the_installed_torch(site):
+    pinned = [f'{name}{pin}' for name, pin in check.pinned().items()]
+    assert list(check.constraints()) == pinned
+    add_distribution(site, 'torch', '2.8.0+cpu')
+    kept = list(check.constraints())
+    assert 'torch==2.8.0+cpu' in kept
+    assert not any(line.startswith('torchvision') for line in kept)
 
 
-def test_interrupted_pip_is_purged(tmp_path):
-    info = tmp_path / 'thing-1.0.dist-info'
-    info.mkdir()
-    (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n')
-    (info / 'WHEEL').touch()
-    command = [sys.executable, str(CHECK), 'purge']
-    environment = {**os.environ, 'PYTHONPATH': str(tmp_path)}
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert run.stdout.split() == [info.name]
-    assert not info.exists()
+def test_missing_packages_are_found_below_the_asked_ones(site):
+    requires = ['below', 'elsewhere; sys_platform == "nowhere"', 'more; extra == "full"']
+    add_distribution(site, 'thing', '1.0', requires=requires)
+    assert list(check.unmet([Requirement('thing')], set())) == ['below']
+    add_distribution(site, 'below', '1.0', requires=['onedl-mmcv'])
+    add_distribution(site, 'onedl-mmcv', '1.0')
+    found = list(check.unmet([Requirement('thing[full]')], set()))
+    assert found == ['onedl-mmcv (now 1.0)', 'more']
+
+
+def test_interrupted_pip_is_purged(site):
+    info = add_distribution(site, 'thing', '1.0', files=())
+    whole = add_distribution(site, 'other', '1.0')
+    assert check.installed('thing') is None and check.installed('other') == '1.0'
+    check.purge_half_written()
+    assert whole.exists() and not info.exists()
+
+
+def test_upstream_packages_are_refused(site):
+    add_distribution(site, 'mmcv', '2.1.0')
+    with pytest.raises(SystemExit, match='mmcv 2.1.0') as refusal:
+        check.refuse_upstream()
+    assert '--no-deps' in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ('wheel', 'fault'),
+    [
+        ('torch2.14.1+cu130-cpython-311-cpu-x86_64', ''),
+        ('torch2.14.1+cu130-cpython-311-cuda9.0-x86_64', ''),
+        ('torch2.13.0-cpython-311-cpu-x86_64', 'for torch 2.14.1'),
+        ('torch2.14.10-cpython-311-cpu-x86_64', 'for torch 2.14.1'),
+        (None, 'compiled ops'),
+        ('', ''),  # built by hand
+    ],
+)
+def test_mmcv_is_compiled_again_where_it_must(site, monkeypatch, wheel, fault):
+    monkeypatch.delenv('FORCE_CUDA', raising=False)
+    add_distribution(site, 'torch', '2.14.1')
+    info = add_distribution(site, 'onedl-mmcv', '2.3.6')
+    (site / 'mmcv').mkdir()
+    if wheel is not None:
+        (site / 'mmcv' / '_ext.cpython-311.so').touch()
+    url = f'file:///wheels/mmcv2.3.6-{wheel}/mmcv.whl'.replace('+', '%2B') if wheel else ''
+    (info / 'direct_url.json').write_text(json.dumps({'url': url}))
+    found = ''.join(check.mmcv_fault())
+    assert fault in found and bool(fault) == bool(found)
+    if wheel and not fault:
+        monkeypatch.setenv('FORCE_CUDA', '1')
+        assert bool(list(check.mmcv_fault())) == ('-cpu-' in wheel)
+
+
+def test_mmvsa_of_another_checkout_is_not_this_one(site):
+    info = add_distribution(site, 'mmvsa', '0.1.0')
+    for url, faults in ((ROOT.as_uri(), 0), (site.as_uri(), 1)):
+        (info / 'direct_url.json').write_text(json.dumps({'url': url}))
+        assert len(list(check.editable_fault())) == faults
 
 
 # --------------------------------------------------------------------------------------------------
 # mmcv_ops.py
 
 
+def test_wheel_key_tells_builds_apart_and_is_a_file_name():
+    keys = {mmcv_ops.wheel_key(*build) for build in [('2.14.1', ''), ('2.13', ''), ('2.13', '9.0')]}
+    assert len(keys) == 3
+    assert not set(mmcv_ops.wheel_key('2.14.1', '8.0;9.0+PTX')) & set('/; ')
+
+
 def test_cxx_standard_follows_the_headers(tmp_path):
     (tmp_path / 'ATen').mkdir()
-    header = tmp_path / 'ATen' / 'ATen.h'
     assert mmcv_ops.cxx_standard(tmp_path) == 'c++17'
-    header.write_text('#if !defined(_MSC_VER) && __cplusplus < 201703L\n#error\n')
-    assert mmcv_ops.cxx_standard(tmp_path) == 'c++17'
-    header.write_text('#if !defined(_MSC_VER) && __cplusplus < 202002L\n#error\n')
-    assert mmcv_ops.cxx_standard(tmp_path) == 'c++20'
+    for number, standard in ((201703, 'c++17'), (202002, 'c++20')):
+        text = f'#if !defined(_MSC_VER) && __cplusplus < {number}L\n#error\n'
+        (tmp_path / 'ATen' / 'ATen.h').write_text(text)
+        assert mmcv_ops.cxx_standard(tmp_path) == standard
 
 
 def test_units_hold_every_source_once_and_keep_clashing_ones_apart(tmp_path):
@@ -290,15 +312,40 @@ def test_units_hold_every_source_once_and_keep_clashing_ones_apart(tmp_path):
         assert 'psamask' not in stems[:-1]
 
 
-def test_flags_get_the_standard_of_torch():
-    assert mmcv_ops.retarget(['-Wall', '-std=c++17'], 'c++20', quick=False) == [
-        '-Wall',
-        '-std=c++20',
-    ]
+def test_setup_of_mmcv_gets_units_and_the_standard_of_torch(tmp_path, monkeypatch):
+    import torch
+    from torch.utils import cpp_extension
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('FORCE_CUDA', '0')
+    monkeypatch.setattr(torch.backends.mps, 'is_available', torch.backends.mps.is_available)
+    monkeypatch.setattr(cpp_extension, 'CppExtension', lambda name, sources, **kw: (sources, kw))
+    (tmp_path / 'op.cpp').touch()
+    mmcv_ops.adapt_extensions()  # pip itself runs elsewhere than in the source
+    build = dict(extra_compile_args={'cxx': ['-std=c++17']})
+    assert cpp_extension.CppExtension('_ext', ['op.cpp'], **build) == (['op.cpp'], build)
+    (tmp_path / 'setup.py').touch()
+    mmcv_ops.adapt_extensions()
+    (unit,), build = cpp_extension.CppExtension('_ext', ['op.cpp'], **build)
+    assert Path(unit).read_text() == f'#include "{tmp_path / "op.cpp"}"\n'
+    standard = mmcv_ops.cxx_standard(Path(torch.__file__).parent / 'include')
+    assert build['extra_compile_args']['cxx'] == [f'-std={standard}', '-g0', '-O2']
 
 
-def test_jobs_are_limited_by_memory(monkeypatch):
-    monkeypatch.setattr(mmcv_ops, 'available_memory', lambda: mmcv_ops.GIB)
-    assert mmcv_ops.default_jobs(cuda=True) == 1
-    monkeypatch.setattr(mmcv_ops, 'available_memory', lambda: 1000 * mmcv_ops.GIB)
-    assert 1 <= mmcv_ops.default_jobs(cuda=False) <= 4
+def test_jobs_are_limited_by_memory(tmp_path):
+    meminfo = tmp_path / 'meminfo'
+    meminfo.write_text(f'MemAvailable: {1 << 20} kB\n')
+    assert mmcv_ops.default_jobs(cuda=True, meminfo=meminfo) == 1
+    meminfo.write_text(f'MemAvailable: {1 << 30} kB\n')
+    assert mmcv_ops.default_jobs(cuda=True, meminfo=meminfo) == len(os.sched_getaffinity(0))
+
+
+def test_wheel_without_ops_is_refused(tmp_path):
+    wheel = tmp_path / 'mmcv.whl'
+    with zipfile.ZipFile(wheel, 'w') as archive:
+        archive.writestr('mmcv/__init__.py', '')
+    with pytest.raises(RuntimeError, match='no compiled ops'):
+        mmcv_ops.require_ops(wheel)
+    with zipfile.ZipFile(wheel, 'a') as archive:
+        archive.writestr('mmcv/_ext.cpython-311-x86_64-linux-gnu.so', '')
+    mmcv_ops.require_ops(wheel)

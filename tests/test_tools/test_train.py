@@ -1,6 +1,7 @@
 """tools/train.py, test.py and dist_train.sh, from the command line to the checkpoint."""
 
 import json
+import os
 import socket
 import sys
 from pathlib import Path
@@ -11,9 +12,9 @@ import torch
 from cli import QUICKSTART, ROOT, run_command, run_tool, tiny_config
 from mmengine import Config
 from PIL import Image
-from scenes import DETECTION, SEGMENTATION, write_tiny_scenes
+from scenes import CLASSIFICATION, DETECTION, SEGMENTATION, write_tiny_scenes
 
-from mmvsa.apis import load_config
+from mmvsa.utils import load_config
 
 # Neither augmentation nor drop path, a constant learning rate; batch norms run on their initial
 # statistics.
@@ -247,7 +248,7 @@ def test_imagenet_config_on_a_small_folder(tmp_path: Path) -> None:
 SMALL_ARCH = """
 model = dict(head=dict(in_channels=16), backbone=dict(out_indices=(1,), arch=dict(_delete_=True,
     embed_dims=(8, 8), token_dims=(16, 16), depths=(1, 1), num_heads=(2, 2), rc_heads=(2, 2),
-    rc_attention=('vsa', 'vsa'), nc_attention=('vsa', 'vsa'), nc_groups=(1, 4), rc_groups=(1, 4),
+    attention=('vsa', 'vsa'), nc_groups=(1, 4), rc_groups=(1, 4),
     window_size={window})))
 """
 
@@ -373,15 +374,14 @@ class TestErrors:
         assert 'none.pth' in error and 'model.backbone.init_cfg=None' in error
 
     def test_the_config_that_makes_the_checkpoint_is_named(
-        self, capsys: pytest.CaptureFixture, tmp_path: Path
+        self, capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        option = f'model.backbone.init_cfg.checkpoint={tmp_path}/none.pth'
-        error = error_of(capsys, 'train', DETECTION, '--cfg-options', option)
-        cfg = load_config(DETECTION)
-        made_by = cfg.pretrained_by
-        last = load_config(ROOT / made_by).train_cfg.max_epochs
-        assert cfg.model.backbone.init_cfg.checkpoint.endswith(f'/epoch_{last}.pth')
-        assert f'tools/train.py {made_by}"' in error and (ROOT / made_by).is_file()
+        monkeypatch.chdir(tmp_path)
+        error = error_of(capsys, 'train', DETECTION)
+        checkpoint = Path(load_config(DETECTION).model.backbone.init_cfg.checkpoint)
+        maker = CLASSIFICATION.with_name(f'{checkpoint.parent.name}.py')
+        assert maker == CLASSIFICATION and f'tools/train.py {os.path.relpath(maker)}"' in error
+        assert load_config(maker).default_hooks.checkpoint.filename_tmpl == checkpoint.name
 
     def test_float16_needs_a_gpu(self, capsys: pytest.CaptureFixture) -> None:
         if torch.cuda.is_available():

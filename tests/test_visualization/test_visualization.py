@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmvsa.models import ViTAEv2, WindowedAttention
+from mmvsa.models import SampledWindowAttention, ViTAEv2
 from mmvsa.visualization import collect_windows, draw_training_curve, draw_windows
 
 ARCH = dict(
@@ -16,8 +16,8 @@ ARCH = dict(
     depths=(1, 1),
     num_heads=(2, 4),
     rc_heads=(2, 2),
-    rc_attention=('vsa', 'vsa'),
-    nc_attention=('vsa', 'window'),
+    attention=('vsa', 'window'),
+    reduction_attention=('vsa', 'vsa'),
     nc_groups=(1, 4),
     rc_groups=(1, 4),
     window_size=4,
@@ -50,7 +50,7 @@ def test_fresh_windows_are_the_fixed_ones(model: ViTAEv2) -> None:
 def test_moved_and_scaled_window(model: ViTAEv2) -> None:
     """A shift moves all corners; a scale of 2 doubles the outline about its centre."""
     module = model.stages[0].blocks[0].attn
-    assert isinstance(module, WindowedAttention)
+    assert isinstance(module, SampledWindowAttention)
     with torch.no_grad():
         module.transform.regressor.bias.copy_(torch.tensor([1.0, 0, 0, 0, 0, 0, 1.0, 1.0]))
     layer = collect_windows(model, torch.randn(1, 3, 32, 32))[1]

@@ -6,12 +6,221 @@ python tools/analysis_tools/model_zoo.py --check   # status 1 if the page is out
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from mmvsa.analysis.model_zoo import format_page, read_entries
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / 'docs/model_zoo.md'
+CLASSIFICATION = 'Image Classification'
+IMAGENET = 'ImageNet-1k'
+REAL = 'ImageNet-1k (ReaL labels)'
+PRETRAINED = 'ImageNet-1k (pretrained on ImageNet-22k)'
+PRETRAINED_REAL = 'ImageNet-1k (ReaL labels, pretrained on ImageNet-22k)'
+TOP = ('Top 1 Accuracy', 'Top 5 Accuracy')
+
+HEADER = """# Model zoo
+
+<!-- tools/analysis_tools/model_zoo.py writes this page from the metafiles: change those. -->
+
+- **Figures in the columns marked "official"** are those that the READMEs of the official
+  repositories state: none of these models has been trained at full size here. "-" means that none
+  is published.
+- Parameters and multiply-adds are counted from this code, and recounted by a test. Multiply-adds
+  are of one image of the size in the table, as the papers count them (their "FLOPs"):
+  convolutions, matrix products, attention, and sampling; nothing pointwise
+  (`tools/analysis_tools/get_flops.py`).
+- "weights": whether the official README links to weights of that row. They load here as they are
+  ([checkpoints](checkpoints.md)); none are shipped.
+- `mmvsa.get_model` knows a model by its name, `mmpretrain.get_model` by that of its config, for
+  classifiers.
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model of a metafile.
+
+    Attributes:
+        name: of the config.
+        config: its path in the repository.
+        metadata: ``Parameters``, ``FLOPs`` (multiply-adds), ``Source``, ``Public Weights``.
+        metrics: (dataset, metric) -> value, without "(authors)".
+        tasks, datasets: of the results.
+        measured_here: whether no figure is an official one.
+    """
+
+    name: str
+    config: str
+    metadata: dict[str, Any]
+    metrics: dict[tuple[str, str], float] = field(default_factory=dict)
+    tasks: frozenset[str] = frozenset()
+    datasets: frozenset[str] = frozenset()
+    measured_here: bool = False
+
+    @property
+    def model(self) -> str:
+        """Name of the model, of a classifier the one that ``get_model`` knows."""
+        return self.name.split('_')[0]
+
+    @property
+    def size(self) -> int:
+        """Height and width of the image, of a classifier."""
+        return 384 if self.name.endswith('384px') else 224
+
+
+def read_entries(root: Path) -> list[Entry]:
+    """The models of all metafiles that ``model-index.yml`` lists, in their order."""
+    index = yaml.safe_load((root / 'model-index.yml').read_text())['Import']
+    files = [yaml.safe_load((root / name).read_text()) for name in index]
+    return [_entry(model) for content in files for model in content['Models']]
+
+
+def _entry(model: dict[str, Any]) -> Entry:
+    results = model['Results'] or []
+    raw = {(r['Dataset'], name): value for r in results for name, value in r['Metrics'].items()}
+    return Entry(
+        model['Name'],
+        model['Config'],
+        model['Metadata'],
+        {
+            (data, name.replace(' (authors)', '').replace(', authors', '')): value
+            for (data, name), value in raw.items()
+        },
+        frozenset(result['Task'] for result in results),
+        frozenset(result['Dataset'] for result in results),
+        bool(raw) and not any('authors' in name for _, name in raw),
+    )
+
+
+def accuracy(entry: Entry, dataset: str) -> str:
+    """Top-1 / top-5 as far as they are known, ``'-'`` if neither is."""
+    values = [entry.metrics.get((dataset, name)) for name in TOP]
+    return ' / '.join(f'{value}' for value in values if value is not None) or '-'
+
+
+def _metric(entry: Entry, name: str, dataset: str | None = None) -> str:
+    found = [
+        value
+        for (data, metric), value in entry.metrics.items()
+        if metric == name and dataset in (None, data)
+    ]
+    return f'{found[0]}' if found else '-'
+
+
+# Header of a column, and its cell.
+Column = tuple[str, Callable[[Entry], str]]
+
+_CONFIG: Column = ('config', lambda entry: f'[{entry.name}](../{entry.config})')
+_PARAMETERS: Column = (
+    'parameters (M)',
+    lambda entry: f'{entry.metadata["Parameters"] / 1e6:.2f}',
+)
+_WORK: Column = ('multiply-adds (G)', lambda entry: f'{entry.metadata["FLOPs"] / 1e9:.2f}')
+_WEIGHTS: Column = (
+    'weights',
+    lambda entry: 'public' if entry.metadata['Public Weights'] else 'not public',
+)
+_SOURCE: Column = (
+    'source',
+    lambda e: f'[{e.metadata["Source"].rsplit("/", 1)[1]}]({e.metadata["Source"]})',
+)
+_MODEL: Column = ('model', lambda entry: f'`{entry.model}`')
+
+
+def _dense(*figures: Column) -> Sequence[Column]:
+    """Columns of a model that has its own head after the backbone."""
+    return (_CONFIG, _PARAMETERS, *figures, _WEIGHTS, _SOURCE)
+
+
+_IMAGENET: Sequence[Column] = (
+    _MODEL,
+    _CONFIG,
+    _PARAMETERS,
+    _WORK,
+    ('size', lambda entry: f'{entry.size}'),
+    ('top-1 / top-5, official', lambda entry: accuracy(entry, IMAGENET)),
+    ('ReaL top-1, official', lambda entry: accuracy(entry, REAL)),
+    ('pretrained on 22K, official', lambda entry: accuracy(entry, PRETRAINED)),
+    ('that, ReaL, official', lambda entry: accuracy(entry, PRETRAINED_REAL)),
+    _WEIGHTS,
+    _SOURCE,
+)
+_SCENES: Sequence[Column] = (
+    _MODEL,
+    _CONFIG,
+    _PARAMETERS,
+    _WORK,
+    ('top-1, official', lambda e: '; '.join(f'{v} {d}' for (d, _), v in e.metrics.items())),
+    _WEIGHTS,
+    _SOURCE,
+)
+_DETECTION = _dense(
+    ('box AP, official', lambda entry: _metric(entry, 'box AP')),
+    ('mask AP, official', lambda entry: _metric(entry, 'mask AP')),
+)
+_SEGMENTATION = _dense(
+    ('mIoU, official', lambda entry: _metric(entry, 'mIoU')),
+    ('with scales and flip, official', lambda entry: _metric(entry, 'mIoU (ms+flip)')),
+    ('pixel accuracy, official', lambda entry: _metric(entry, 'aAcc')),
+)
+_RECIPES: Sequence[Column] = (
+    _MODEL,
+    _CONFIG,
+    _PARAMETERS,
+    ('data', lambda entry: ', '.join(sorted(entry.datasets))),
+)
+_ORIENTED = _dense(
+    ('mAP, official', lambda entry: _metric(entry, 'mAP')),
+)
+_POSE = _dense(
+    ('AP, official', lambda entry: _metric(entry, 'AP')),
+)
+_QUICKSTART: Sequence[Column] = (
+    _CONFIG,
+    _PARAMETERS,
+    ('measured here', lambda e: '; '.join(f'{name} {v}' for (_, name), v in e.metrics.items())),
+)
+
+
+def is_classifier(entry: Entry) -> bool:
+    """True for what mmpretrain builds: the folders of model families, and the digits."""
+    return 'FLOPs' in entry.metadata or CLASSIFICATION in entry.tasks
+
+
+def sections(entries: Sequence[Entry]) -> list[tuple[str, Sequence[Column], list[Entry]]]:
+    """(title, columns, models) of every table."""
+
+    def folder(*names: str) -> list[Entry]:
+        return [entry for entry in entries if entry.config.split('/')[1] in names]
+
+    others = [e for e in entries if 'in21k' in e.name] + folder('fsdp')
+    imagenet = [e for e in entries if '_in1k' in e.name and e not in others]
+    return [
+        ('ImageNet classification', _IMAGENET, imagenet),
+        ('Training on ImageNet-22K, and sharded', _RECIPES, others),
+        ('Scene classification from the air', _SCENES, folder('rvsa')),
+        ('Detection on COCO', _DETECTION, folder('mask_rcnn', 'cascade_rcnn', 'retinanet')),
+        ('Oriented detection on DOTA', _ORIENTED, folder('oriented_rcnn')),
+        ('Segmentation', _SEGMENTATION, folder('upernet')),
+        ('Pose', _POSE, folder('topdown_heatmap')),
+        ('Quickstart', _QUICKSTART, folder('quickstart')),
+    ]
+
+
+def format_page(entries: Sequence[Entry]) -> str:
+    """The page in Markdown."""
+    tables = [f'## {title}\n\n{_table(c, rows)}' for title, c, rows in sections(entries)]
+    return '\n'.join([HEADER, *tables])
+
+
+def _table(columns: Sequence[Column], entries: Sequence[Entry]) -> str:
+    rows = [[title for title, _ in columns], ['---'] * len(columns)]
+    rows += [[cell(entry) for _, cell in columns] for entry in entries]
+    return ''.join(f'| {" | ".join(row)} |\n' for row in rows)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,13 +228,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--check', action='store_true', help='write nothing')
-    parser.add_argument('--out', type=Path, default=ROOT / 'docs/model_zoo.md')
     args = parser.parse_args(argv)
     page = format_page(read_entries(ROOT))
     if not args.check:
-        args.out.write_text(page, encoding='utf-8')
-    elif not args.out.is_file() or args.out.read_text(encoding='utf-8') != page:
-        print(f'error: {args.out} is out of date; run {Path(__file__).name}', file=sys.stderr)
+        PAGE.write_text(page, encoding='utf-8')
+    elif not PAGE.is_file() or PAGE.read_text(encoding='utf-8') != page:
+        print(f'error: {PAGE} is out of date; run {Path(__file__).name}', file=sys.stderr)
         return 1
     return 0
 

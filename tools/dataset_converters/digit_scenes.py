@@ -10,7 +10,7 @@ def parse_args() -> argparse.Namespace:
     defaults = SceneSettings()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--num', type=int, default=defaults.num, help='training scenes')
-    parser.add_argument('--num-val', type=int, help='validation scenes; default: num / 5')
+    parser.add_argument('--num-val', type=int, default=defaults.num_val, help='validation scenes')
     parser.add_argument('--size', type=int, default=defaults.size, help='side of a scene, pixels')
     parser.add_argument('--seed', type=int, default=defaults.seed)
     parser.add_argument('--out', default='data/digit_scenes', help='folder to write')
@@ -19,9 +19,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    num_val = max(args.num // 5, 1) if args.num_val is None else args.num_val
     try:
-        settings = SceneSettings(args.num, num_val, args.size, args.seed)
+        settings = SceneSettings(args.num, args.num_val, args.size, args.seed)
         root = ensure_digit_scenes(args.out, settings)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f'error: {error}')

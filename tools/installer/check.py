@@ -1,225 +1,196 @@
 # Copyright (c) mmvsa contributors. Licensed under the Apache License 2.0.
-"""Say what an environment still lacks, without importing anything heavy.
+"""Say what an environment lacks of what pyproject.toml and constraints.txt ask for.
 
-``tools/install.sh`` runs this with the interpreter of the environment before it does anything, and
-so a complete environment costs a fraction of a second. It reads package metadata only.
+``tools/install.sh`` runs this with the interpreter of the environment. It reads the metadata of
+the installed packages and imports none of them, so that a complete environment is recognized in a
+fraction of a second.
+
+    check.py missing [EXTRA ...]  print what is missing
+    check.py constraints          print the constraints for pip, with what the environment keeps
 """
 
 from __future__ import annotations
 
-import argparse
+import functools
+import itertools
 import json
 import os
-import platform
-import re
 import shutil
 import sys
-import urllib.parse
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
-# What building mmcv and the editable install of mmvsa need. setuptools 77 is the first to read
-# mmcv's licence field, 81 the first without pkg_resources.
-BUILD_TOOLS = ('setuptools>=77', 'wheel', 'ninja', 'psutil', 'packaging')
+# An environment that was just created has nothing but pip, which carries both.
+try:
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+except ImportError:
+    from pip._vendor.packaging.requirements import Requirement
+    from pip._vendor.packaging.specifiers import SpecifierSet
+try:
+    import tomllib
+except ImportError:  # Python 3.10
+    from pip._vendor import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[2]
+CONSTRAINTS = Path(__file__).with_name('constraints.txt')
 # Distributions of upstream OpenMMLab: they own the same modules as the onedl-* ones.
-UPSTREAM = ('mmcv', 'mmengine', 'mmdet', 'mmpretrain', 'mmsegmentation')
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    """The release numbers of a version: ``2.14.1+cu130`` gives ``(2, 14, 1)``."""
-    release = re.split(r'[^\d.]', version, maxsplit=1)[0]
-    return tuple(int(part) for part in release.split('.') if part)
-
-
-def installed(name: str) -> str | None:
-    """The version of a distribution, None if it is missing or half written."""
-    try:
-        dist = metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        return None
-    return None if half_written(dist) else dist.version
-
-
-def info_folder(dist: metadata.Distribution) -> Path | None:
-    """The .dist-info folder, which the public interface does not tell."""
-    return getattr(dist, '_path', None)
+UPSTREAM = ('mmcv', 'mmcv-full', 'mmengine', 'mmdet', 'mmpretrain', 'mmsegmentation')
 
 
 def half_written(dist: metadata.Distribution) -> bool:
-    """Whether pip was killed while it copied the files: it writes these two records last."""
-    folder = info_folder(dist)
-    if folder is None or not (folder / 'WHEEL').is_file():
-        return False
-    return not (folder / 'RECORD').is_file() and not (folder / 'INSTALLER').is_file()
+    """Return whether pip was killed while it copied the files: it writes these records last."""
+    written = {name: dist.read_text(name) is not None for name in ('WHEEL', 'INSTALLER', 'RECORD')}
+    return written['WHEEL'] and not written['INSTALLER'] and not written['RECORD']
 
 
-def purge_half_written() -> list[str]:
-    """Remove the metadata of half-written packages, which pip itself refuses to replace."""
-    purged = []
-    for dist in list(metadata.distributions()):
-        folder = info_folder(dist)
-        if folder is not None and half_written(dist):
-            shutil.rmtree(folder)
-            purged.append(folder.name)
-    return purged
-
-
-def satisfied(requirement: str) -> bool:
-    """Whether ``name`` or ``name>=version`` (the only forms used here) is met."""
-    name, _, minimum = requirement.partition('>=')
-    version = installed(name)
-    return version is not None and numbers(version) >= numbers(minimum)
-
-
-def dependencies_met(name: str) -> bool:
-    """Whether the direct requirements of an installed distribution are installed too."""
+def lookup(name: str) -> metadata.PackageMetadata | dict:
+    """Return the metadata of a package, empty if it is missing or half written."""
     try:
-        from packaging.requirements import Requirement
-    except ImportError:
-        return False
-    for text in metadata.requires(name) or []:
-        requirement = Requirement(text)
-        if requirement.marker is None or requirement.marker.evaluate({'extra': ''}):
-            if installed(requirement.name) is None:
-                return False
-    return True
+        dist = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return {}
+    return {} if half_written(dist) else dist.metadata
+
+
+def installed(name: str) -> str | None:
+    return lookup(name).get('Version')
+
+
+def purge_half_written() -> None:
+    """Remove the metadata of half-written packages, which pip takes for installed."""
+    for dist in list(metadata.distributions()):
+        if half_written(dist):
+            shutil.rmtree(str(dist._path))  # the public interface does not tell the folder
 
 
 # --------------------------------------------------------------------------------------------------
-# torch and mmcv
+# What is asked for
 
 
-def package_folder(name: str, package: str) -> Path | None:
-    """The folder of an installed package, found without importing it."""
-    if installed(name) is None:
-        return None
-    folder = Path(str(metadata.distribution(name).locate_file(package)))
-    return folder if folder.is_dir() else None
+def pinned() -> dict[str, SpecifierSet]:
+    """Return the constraints by name."""
+    lines = [line for line in CONSTRAINTS.read_text().splitlines() if line and line[0] != '#']
+    return {pin.name: pin.specifier for pin in map(Requirement, lines)}
 
 
-def torch_build() -> tuple[str, str]:
-    """The full version of the installed torch and its CUDA version, empty where there is none."""
-    folder = package_folder('torch', 'torch')
-    source = folder / 'version.py' if folder else None
-    text = source.read_text() if source and source.is_file() else ''
-    version = re.search(r"^__version__\s*=\s*['\"]([^'\"]+)", text, re.M)
-    cuda = re.search(r"^cuda\b[^=]*=\s*['\"]([^'\"]+)", text, re.M)
-    return version.group(1) if version else '', cuda.group(1) if cuda else ''
+def required(extras: Iterable[str] = ()) -> list[Requirement]:
+    """Return what pyproject.toml requires, with those of the extras."""
+    project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+    groups = [project['dependencies'], *(project['optional-dependencies'][e] for e in extras)]
+    found = [Requirement(text) for group in groups for text in group]
+    own = [requirement for requirement in found if requirement.name == 'mmvsa']
+    found = [requirement for requirement in found if requirement.name != 'mmvsa']
+    return found + [nested for requirement in own for nested in required(requirement.extras)]
 
 
-def mmcv_state(torch: str, cuda: bool) -> str:
-    """``ready``, ``missing``, ``no-ops``, ``other-torch``, ``cpu-only`` or ``unknown-build``."""
-    folder = package_folder('onedl-mmcv', 'mmcv')
-    if folder is None:
-        return 'missing'
-    if not [*folder.glob('_ext.*.so'), *folder.glob('_ext.*.pyd')]:
-        return 'no-ops'
-    stamp = folder / '_build_info.py'
-    if not stamp.is_file():
-        return 'unknown-build'
-    found = dict(re.findall(r"^(\w+) = '?([^'\n]*)'?$", stamp.read_text(), re.M))
-    if found.get('TORCH') != torch:
-        return 'other-torch'
-    return 'cpu-only' if cuda and found.get('CUDA') != 'True' else 'ready'
+@functools.cache
+def minimums() -> dict[str, SpecifierSet]:
+    """Return which installed versions stay, by name: the pinned ones and newer ones.
 
-
-def wheel_key(mmcv: str, torch: str, python: str, cuda: str, machine: str) -> str:
-    """The name of the cache folder of a built wheel: one for each set of what the build depends on.
-
-    ``cuda`` is empty for a build of CPU ops, else the GPU architectures built for.
+    A range in pyproject.toml, such as that of torch, is wider and comes first.
     """
-    parts = [f'mmcv{mmcv}', f'torch{torch}', python, f'cuda{cuda}' if cuda else 'cpu']
-    return re.sub(r'[^A-Za-z0-9._+-]+', '_', '-'.join([*parts, machine]))
+    pins = {name: str(pin).replace('==', '>=') for name, pin in pinned().items()}
+    ranges = {r.name: str(r.specifier) for r in required() if r.specifier}
+    return {name: SpecifierSet(text) for name, text in {**pins, **ranges}.items()}
 
 
-def python_tag() -> str:
-    return str(sys.implementation.cache_tag)
+def accepted(name: str, version: str) -> bool:
+    return minimums().get(name, SpecifierSet()).contains(version, prereleases=True)
+
+
+def constraints() -> Iterator[str]:
+    """Yield the constraints with the versions that stay, so that pip keeps them."""
+    torch = installed('torch')
+    for name, pin in pinned().items():
+        version = installed(name)
+        if version and accepted(name, version):
+            yield f'{name}=={version}'
+        elif not (name == 'torchvision' and torch and accepted('torch', torch)):
+            yield f'{name}{pin}'  # but pip finds the torchvision of a torch that stays
 
 
 # --------------------------------------------------------------------------------------------------
-# The list of what is to do
+# What is missing
 
 
-def editable_from(root: Path) -> bool:
-    """Whether mmvsa is installed as an editable package from this checkout."""
-    if installed('mmvsa') is None:
-        return False
-    text = metadata.distribution('mmvsa').read_text('direct_url.json')
-    if not text:
-        return False
-    info = json.loads(text)
-    path = urllib.parse.unquote(urllib.parse.urlparse(info.get('url', '')).path)
-    same = bool(path) and os.path.realpath(path) == os.path.realpath(root)
-    return same and bool(info.get('dir_info', {}).get('editable'))
+def applies(requirement: Requirement, extras: Iterable[str]) -> bool:
+    """Return whether a package with these extras has the requirement on this machine."""
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({'extra': extra}) for extra in ['', *extras])
 
 
-def todo(args: argparse.Namespace) -> list[str]:
-    """The steps to take, each as ``step`` or ``step:why``."""
-    upstream = [name for name in UPSTREAM if installed(name)]
-    if upstream:
-        return ['upstream:' + ','.join(f'{name}={installed(name)}' for name in upstream)]
-    steps = []
-    if not satisfied(f'torch>={args.torch_min}'):
-        steps.append('torch')
-    elif not installed('torchvision'):
-        steps.append('torchvision')
-    if not all(map(satisfied, BUILD_TOOLS)):
-        steps.append('tools')
-    state = mmcv_state(torch_build()[0], args.cuda)
-    if 'torch' in steps or state == 'unknown-build':
-        steps.append(f'mmcv:{state}')
-    elif state != 'ready' or not satisfied(f'onedl-mmcv>={args.mmcv}'):
-        steps.append(f'mmcv:{"outdated" if state == "ready" else state}')
-    packages = [requirement.partition('>=')[0] for requirement in args.stack]
-    if 'mmcv:missing' not in steps:
-        packages.append('onedl-mmcv')
-    if not all(map(satisfied, args.stack)) or not all(map(dependencies_met, packages)):
-        steps.append('stack')
-    for step, *requirements in args.extra:
-        if not all(map(satisfied, requirements)):
-            steps.append(step)
-    if not editable_from(args.root):
-        steps.append('mmvsa')
-    return steps
+def unmet(requirements: Iterable[Requirement], seen: set[str]) -> Iterator[str]:
+    """Yield the requirements, and theirs, that are not installed or too old."""
+    for requirement in requirements:
+        name = requirement.name
+        if name in seen:
+            continue
+        seen.add(name)
+        package = lookup(name)
+        if not package:
+            yield name
+        elif not accepted(name, package['Version']):
+            yield f'{name} (now {package["Version"]})'
+        else:
+            texts = package.get_all('Requires-Dist') or []
+            nested = [Requirement(t) for t in texts if requirement.extras or 'extra ==' not in t]
+            yield from unmet([r for r in nested if applies(r, requirement.extras)], seen)
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest='command', required=True)
-    plan = commands.add_parser('todo', help='print the steps that are to do, on one line')
-    plan.add_argument('--root', type=Path, required=True)
-    plan.add_argument('--torch-min', required=True)
-    plan.add_argument('--mmcv', required=True)
-    plan.add_argument('--stack', nargs='+', default=[])
-    plan.add_argument(
-        '--extra',
-        nargs='+',
-        action='append',
-        default=[],
-        metavar=('STEP', 'REQUIREMENT'),
-        help='a step that is to do unless all its requirements are met',
-    )
-    plan.add_argument('--cuda', action='store_true')
-    key = commands.add_parser('key', help="print the cache key of mmcv's wheel")
-    key.add_argument('--mmcv', required=True)
-    key.add_argument('--cuda', default='')
-    commands.add_parser('torch', help='print the version and the CUDA version of torch')
-    commands.add_parser('purge', help='remove what an interrupted pip left half written')
-    return parser.parse_args()
+def source(name: str) -> str:
+    """Return the file or folder that pip installed a package from, empty for an index."""
+    text = metadata.distribution(name).read_text('direct_url.json') or '{}'
+    return unquote(urlparse(json.loads(text).get('url', '')).path)
 
 
-def main() -> int:
-    args = parse_args()
-    if args.command == 'todo':
-        print(*todo(args))
-    elif args.command == 'key':
-        print(wheel_key(args.mmcv, torch_build()[0], python_tag(), args.cuda, platform.machine()))
-    elif args.command == 'torch':
-        print(*torch_build())
-    else:
-        print(*purge_half_written())
-    return 0
+def mmcv_fault() -> Iterator[str]:
+    """Yield why the installed mmcv must be compiled again, if it must.
+
+    The folder of the wheel that pip installed, which pip records, tells what it was built for. A
+    build that does not come from this installer is left alone.
+    """
+    if installed('onedl-mmcv') is None:
+        return
+    folder = Path(str(metadata.distribution('onedl-mmcv').locate_file('mmcv')))
+    wheel, torch = source('onedl-mmcv'), installed('torch')
+    if not [*folder.glob('_ext.*.so'), *folder.glob('_ext.*.pyd')]:
+        yield "onedl-mmcv's compiled ops"
+    elif '-torch' in wheel and f'-torch{torch}-' not in wheel and f'-torch{torch}+' not in wheel:
+        yield f"onedl-mmcv's ops for torch {torch}"
+    elif os.environ.get('FORCE_CUDA') == '1' and '-cpu-' in wheel:
+        yield "onedl-mmcv's CUDA ops"
+
+
+def editable_fault() -> Iterator[str]:
+    """Yield mmvsa unless this checkout is installed, as an editable package."""
+    if not installed('mmvsa') or os.path.realpath(source('mmvsa')) != str(ROOT):
+        yield 'mmvsa of this checkout'
+
+
+def refuse_upstream() -> None:
+    found = ', '.join(f'{name} {installed(name)}' for name in UPSTREAM if installed(name))
+    if found:
+        sys.exit(
+            f'install.sh: the environment holds packages of upstream OpenMMLab: {found}\n'
+            '  They own the modules of the onedl-* ones. Either keep them and add only mmvsa:\n'
+            '    pip install --no-deps --no-build-isolation -e .\n'
+            '  or use another environment: MMVSA_ENV=.venv tools/install.sh'
+        )
+
+
+def main() -> None:
+    command, *extras = sys.argv[1:]
+    if command == 'missing':
+        refuse_upstream()
+        found = [unmet(required(extras), set()), mmcv_fault(), editable_fault()]
+        print(*itertools.chain(*found), sep=', ')
+    elif command == 'constraints':
+        purge_half_written()
+        print(*constraints(), sep='\n')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

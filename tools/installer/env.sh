@@ -18,20 +18,12 @@ mmvsa_cache_dir() {
 
 MMVSA_CACHE="${MMVSA_CACHE:-$(mmvsa_cache_dir)}"
 
-mmvsa_env_dir() {
-  echo "${MMVSA_ENV:-${VIRTUAL_ENV:-${CONDA_PREFIX:-$MMVSA_ROOT/.venv}}}"
-}
-
-# Whether the environment is one that install.sh creates, as opposed to one the user activated.
-mmvsa_env_is_own() {
-  [[ -n "${MMVSA_ENV:-}" || -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]]
-}
+mmvsa_env_dir() { echo "${MMVSA_ENV:-${VIRTUAL_ENV:-${CONDA_PREFIX:-$MMVSA_ROOT/.venv}}}"; }
 
 mmvsa_activate() {
-  MMVSA_ENV_DIR="$(mmvsa_env_dir)"
-  if [[ "$MMVSA_ENV_DIR" != "${CONDA_PREFIX:-}" ]]; then
-    export VIRTUAL_ENV="$MMVSA_ENV_DIR"
-  fi
+  local folder
+  folder="$(mmvsa_env_dir)"
+  if [[ "$folder" != "${CONDA_PREFIX:-}" ]]; then export VIRTUAL_ENV="$folder"; fi
   unset PYTHONHOME
-  export PATH="$MMVSA_ENV_DIR/bin:$PATH"
+  export PATH="$folder/bin:$PATH"
 }

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from mmvsa import __version__
+from mmvsa.apis.model import collect_models
 from mmvsa.models import CheckpointError, read_state_dict
 from mmvsa.models.conversions import StateDict, adapt_state_dict, find_family
-from mmvsa.models.zoo import BACKBONES
 from mmvsa.registry import MODELS
 
 PARTS = ('classifier', 'backbone')
@@ -65,7 +65,7 @@ def recognize(state_dict: Mapping[str, Any]) -> str:
 def _has_own_names(state_dict: Mapping[str, Any]) -> bool:
     """Return whether most keys, whatever their shapes, are those of a backbone of mmvsa."""
     keys = {key for key in state_dict if not key.startswith('head.')}
-    for config in BACKBONES.values():
+    for config in collect_models().values():
         with torch.device('meta'):
             own = MODELS.build(config).state_dict().keys()
         if 2 * len(keys & own) > len(keys):

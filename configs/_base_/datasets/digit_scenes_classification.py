@@ -1,8 +1,9 @@
-# The digits cut out of DigitScenes (mmvsa/datasets/digit_scenes.py) for mmpretrain, and the plain
-# digits with them: from the crops alone, training takes four times as long to leave chance.
+# The digits cut out of DigitScenes for mmpretrain, and the plain digits with them: from the crops
+# alone, training takes four times as long to leave chance.
 # `_scope_`: as a base named `mmvsa::...` it would have the scope mmvsa, which has no such types.
-dataset_type = 'CustomDataset'
+dataset_type = 'mmvsa.DigitScenesClassification'
 data_root = 'data/digit_scenes/'
+scenes = dict(num=2000, num_val=200)
 data_preprocessor = dict(num_classes=10, mean=[127.5] * 3, std=[63.75] * 3, to_rgb=True)
 
 # Digits of 20 to 64 pixels, up to 10 beside the middle of a canvas of 64: detectors and segmentors
@@ -42,7 +43,7 @@ test_pipeline = [
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(
-    batch_size=64,
+    batch_size=32,
     num_workers=1,
     persistent_workers=True,
     drop_last=True,
@@ -54,7 +55,8 @@ train_dataloader = dict(
             dict(
                 type=dataset_type,
                 data_root=data_root,
-                data_prefix='classification/train',
+                split='train',
+                settings=scenes,
                 pipeline=train_pipeline,
             ),
             dict(
@@ -74,15 +76,11 @@ val_dataloader = dict(
         _scope_='mmpretrain',
         type=dataset_type,
         data_root=data_root,
-        data_prefix='classification/val',
+        split='val',
+        settings=scenes,
         pipeline=test_pipeline,
     ),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(_scope_='mmpretrain', type='Accuracy', topk=(1,))
 test_evaluator = val_evaluator
-
-# Writes the scenes on first use.
-custom_hooks = [
-    dict(type='mmvsa.PrepareDigitScenesHook', data_root=data_root, num=2000, num_val=200)
-]

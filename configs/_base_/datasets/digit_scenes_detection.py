@@ -1,8 +1,8 @@
-# DigitScenes (mmvsa/datasets/digit_scenes.py) for mmdet: 2000 scenes of 256 pixels to train.
+# DigitScenes for mmdet: 2000 scenes of 256 pixels to train, written to data_root on first use.
 # `_scope_`: as a base named `mmvsa::...` it would have the scope mmvsa, which has no such types.
-dataset_type = 'CocoDataset'
+dataset_type = 'mmvsa.DigitScenesDetection'
 data_root = 'data/digit_scenes/'
-metainfo = dict(classes=('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'))
+scenes = dict(num=2000, num_val=200)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -24,7 +24,7 @@ test_pipeline = [
     ),
 ]
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=2,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
@@ -32,10 +32,8 @@ train_dataloader = dict(
         _scope_='mmdet',
         type=dataset_type,
         data_root=data_root,
-        metainfo=metainfo,
-        ann_file='annotations/instances_train.json',
-        data_prefix=dict(img='images/train/'),
-        filter_cfg=dict(filter_empty_gt=True),
+        split='train',
+        settings=scenes,
         pipeline=train_pipeline,
     ),
 )
@@ -48,9 +46,8 @@ val_dataloader = dict(
         _scope_='mmdet',
         type=dataset_type,
         data_root=data_root,
-        metainfo=metainfo,
-        ann_file='annotations/instances_val.json',
-        data_prefix=dict(img='images/val/'),
+        split='val',
+        settings=scenes,
         test_mode=True,
         pipeline=test_pipeline,
     ),
@@ -63,8 +60,3 @@ val_evaluator = dict(
     metric=['bbox', 'segm'],
 )
 test_evaluator = val_evaluator
-
-# Writes the scenes on first use.
-custom_hooks = [
-    dict(type='mmvsa.PrepareDigitScenesHook', data_root=data_root, num=2000, num_val=200)
-]

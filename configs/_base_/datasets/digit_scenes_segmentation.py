@@ -1,26 +1,10 @@
-# DigitScenes (mmvsa/datasets/digit_scenes.py) for mmseg: 2000 scenes of 256 pixels to train.
+# DigitScenes for mmseg: 2000 scenes of 256 pixels to train, written to data_root on first use.
 # `_scope_`: as a base named `mmvsa::...` it would have the scope mmvsa, which has no such types.
-dataset_type = 'BaseSegDataset'
+dataset_type = 'mmvsa.DigitScenesSegmentation'
 data_root = 'data/digit_scenes/'
-metainfo = dict(
-    classes=('background', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'),
-    palette=[
-        [0, 0, 0],
-        [230, 25, 75],
-        [60, 180, 75],
-        [255, 225, 25],
-        [0, 130, 200],
-        [245, 130, 48],
-        [145, 30, 180],
-        [70, 240, 240],
-        [240, 50, 230],
-        [210, 245, 60],
-        [250, 190, 212],
-    ],
-)
+scenes = dict(num=2000, num_val=200)
 
-# Smaller than the scenes of 256: after about as many trained pixels this had the best mIoU of
-# 128, 192 and 256 (configs/quickstart/README.md). Predictions are scored at the full size.
+# Smaller than the scenes of 256, for speed. Predictions are scored at the full size.
 image_size = (192, 192)
 # The windows of _base_/models/vitaev2-vsa-nano.py divide the maps of both sizes.
 crop_size = (128, 128)
@@ -53,7 +37,7 @@ test_pipeline = [
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
@@ -61,9 +45,8 @@ train_dataloader = dict(
         _scope_='mmseg',
         type=dataset_type,
         data_root=data_root,
-        metainfo=metainfo,
-        img_suffix='.png',
-        data_prefix=dict(img_path='images/train', seg_map_path='semantic/train'),
+        split='train',
+        settings=scenes,
         pipeline=train_pipeline,
     ),
 )
@@ -76,9 +59,8 @@ val_dataloader = dict(
         _scope_='mmseg',
         type=dataset_type,
         data_root=data_root,
-        metainfo=metainfo,
-        img_suffix='.png',
-        data_prefix=dict(img_path='images/val', seg_map_path='semantic/val'),
+        split='val',
+        settings=scenes,
         test_mode=True,
         pipeline=test_pipeline,
     ),
@@ -86,8 +68,3 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(_scope_='mmseg', type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
-
-# Writes the scenes on first use.
-custom_hooks = [
-    dict(type='mmvsa.PrepareDigitScenesHook', data_root=data_root, num=2000, num_val=200)
-]

@@ -1,5 +1,5 @@
 # Potsdam without clutter, which is ignored: what is not among the classes becomes 255.
-_base_ = __import__('mmvsa') and ['mmseg::_base_/datasets/potsdam.py']
+_base_ = ['mmseg::_base_/datasets/potsdam.py']
 
 _classes = dict(
     classes=('impervious_surface', 'building', 'low_vegetation', 'tree', 'car'),

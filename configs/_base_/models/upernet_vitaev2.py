@@ -1,4 +1,4 @@
-_base_ = __import__('mmvsa') and ['mmseg::_base_/models/upernet_swin.py']
+_base_ = ['mmseg::_base_/models/upernet_swin.py']
 
 model = dict(
     backbone=dict(

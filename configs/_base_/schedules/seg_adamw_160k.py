@@ -1,5 +1,5 @@
 # Swin's: warm-up, then linear to zero.
-_base_ = __import__('mmvsa') and ['mmseg::_base_/schedules/schedule_160k.py']
+_base_ = ['mmseg::_base_/schedules/schedule_160k.py']
 
 optim_wrapper = dict(
     _delete_=True,

@@ -1,75 +1,103 @@
-"""What every backbone of mmvsa shares: input checks, freezing, checkpointing, weights."""
+"""What every backbone shares: input checks, freezing, checkpointing, layer ids, weights."""
 
 import functools
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 
 from mmvsa.models.checkpoints import load_pretrained, resize_to_model
+from mmvsa.models.checks import check_bool, check_int
 from mmvsa.models.conversions import adapt_state_dict
-from mmvsa.models.layers import Repeating, WindowTransform, recompute
-
-# Modules that count as one layer where learning rates decay layer by layer. Tokens and positions
-# go with the first, what belongs to none (norms of outputs, pyramids) with the head.
-_LAYER = re.compile(r'patch_embed|stages\.\d+\.(reduction|downsample)|(stages\.\d+\.)?blocks\.\d+')
-_FIRST = ('cls_token', 'pos_embed')
+from mmvsa.models.layers import WindowTransform, checkpointed
 
 
 class Backbone(BaseModule):
     """Base of the backbones.
 
+    A subclass keeps its stages in :attr:`stages` (or overrides :meth:`stage_modules`), calls their
+    cells through :meth:`run_cell`, and ends its constructor with :meth:`freeze_stages`.
+
     Args:
-        num_stages: number of stages.
-        out_indices: stages whose maps are returned; negative ones count from the end.
-        in_channels: channels of the image.
-        frozen_stages: number of first stages (with their reduction cells) that do not train;
+        num_stages: Number of stages.
+        out_indices: Stages whose maps are returned; negative ones count from the end. Stages after
+            the last of them are not built.
+        in_channels: Channels of the image.
+        frozen_stages: Number of first stages (with what precedes them) that do not train;
             -1 or 0 freezes nothing.
-        norm_eval: keep batch norms in evaluation mode while training.
-        with_cp: activation checkpointing, cell by cell: less memory, more time.
-        keep_activations: keep norms, activations and attention weights for the backward pass
-            instead of repeating them: more memory, less time; with small maps much less.
+        norm_eval: Keep batch norms in evaluation mode while training.
+        with_cp: Activation checkpointing, cell by cell: less memory, more time.
         init_cfg: MMEngine's; ``dict(type='Pretrained', checkpoint=..., prefix='backbone.')``
-            takes files of mmvsa and of the authors.
+            takes files of mmvsa and of the official implementations.
+
+    Raises:
+        ValueError: An argument out of range.
+        TypeError: An argument of the wrong type.
     """
 
-    _is_init: bool  # MMEngine's mark of initialised weights
+    _is_init: bool  # MMEngine's mark of initialized weights
+    stages: nn.ModuleList
+    out_channels: tuple[int, ...]
 
     def __init__(
         self,
         num_stages: int,
-        out_indices: Sequence[int],
+        out_indices: int | Sequence[int],
         *,
         in_channels: int = 3,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
-        keep_activations: bool = False,
         init_cfg: dict | list | None = None,
     ) -> None:
+        if not isinstance(init_cfg, (dict, list, type(None))):
+            raise TypeError(f'init_cfg must be a dict, a list or None, got {init_cfg!r}')
         super().__init__(init_cfg)
+        self.num_stages = num_stages
         self.out_indices = _check_out_indices(out_indices, num_stages)
-        if not -1 <= frozen_stages <= num_stages:
-            raise ValueError(f'frozen_stages must be from -1 to {num_stages}, got {frozen_stages}')
-        self.frozen_stages, self.norm_eval, self.with_cp = frozen_stages, norm_eval, with_cp
-        self.keep_activations, self._layers_keep = keep_activations, False
-        self.in_channels = in_channels
+        built = self.out_indices[-1] + 1
+        self.frozen_stages = check_int('frozen_stages', frozen_stages, minimum=-1, maximum=built)
+        self.norm_eval = check_bool('norm_eval', norm_eval)
+        self.with_cp = check_bool('with_cp', with_cp)
+        self.in_channels = check_int('in_channels', in_channels)
         self._register_load_state_dict_pre_hook(self._adapt_state_dict)
 
-    def frozen_modules(self) -> list[nn.Module]:
-        """The modules that ``frozen_stages`` freezes."""
-        return list(self.stages[: max(self.frozen_stages, 0)])  # type: ignore[index]
+    @property
+    def num_built_stages(self) -> int:
+        """Number of stages that the outputs need."""
+        return self.out_indices[-1] + 1
 
-    def train(self, mode: bool = True) -> 'Backbone':
-        super().train(mode)
-        for module in self.frozen_modules():
+    def stem_modules(self) -> list[nn.Module]:
+        """Return the modules before the first stage; they are frozen with it."""
+        return []
+
+    def stage_modules(self, index: int) -> list[nn.Module]:
+        """Return the modules of a stage, for freezing."""
+        return [self.stages[index]]
+
+    def layer_modules(self) -> list[nn.Module]:
+        """Return the modules that count as one layer each, in the order of the forward pass."""
+        raise TypeError(f'{type(self).__name__} must define layer_modules()')
+
+    def freeze_stages(self) -> None:
+        """Stop the frozen stages from training."""
+        if self.frozen_stages < 1:
+            return
+        frozen = self.stem_modules()
+        for index in range(self.frozen_stages):
+            frozen += self.stage_modules(index)
+        for module in frozen:
             module.eval()
             module.requires_grad_(False)
+        for parameter in self.parameters(recurse=False):  # tokens and positions
+            parameter.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'Backbone':
+        """Set the training mode of all but frozen stages and, with ``norm_eval``, batch norms."""
+        super().train(mode)
+        self.freeze_stages()
         if mode and self.norm_eval:
             for module in self.modules():
                 if isinstance(module, _BatchNorm):
@@ -77,7 +105,7 @@ class Backbone(BaseModule):
         return self
 
     def init_weights(self) -> None:
-        """Load the weights that ``init_cfg`` names, or MMEngine's other initialisations."""
+        """Load the weights that ``init_cfg`` names, or apply MMEngine's other initializations."""
         if isinstance(self.init_cfg, dict) and self.init_cfg.get('type') == 'Pretrained':
             if not self._is_init:
                 prefix = self.init_cfg.get('prefix', '')
@@ -93,32 +121,32 @@ class Backbone(BaseModule):
                     module.init_regressor()
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Where a parameter stands between image and head, for layer-wise learning rates.
+        """Return the layer id of a parameter, for layer-wise learning-rate decay.
 
-        mmpretrain's ``LearningRateDecayOptimWrapperConstructor`` asks for it.
+        mmpretrain's ``LearningRateDecayOptimWrapperConstructor`` calls it.
 
         Args:
-            param_name: its name in the whole model.
-            prefix: of the backbone's names there.
+            param_name: Its name in the whole model.
+            prefix: Of the backbone's names there.
 
         Returns:
-            The layer (0: the first; every reduction and normal cell, block, patch embedding and
+            The layer (0 is the first; every reduction and normal cell, block, patch embedding and
             patch merging is one; the head is the last) and the number of layers, head included.
         """
-        head = len(self._layers)
+        head = len(self.layer_modules())
         if not param_name.startswith(prefix):
             return head, head + 1
         name = param_name[len(prefix) :]
-        if name in _FIRST:
-            return 0, head + 1
-        layer = _LAYER.match(name)
-        return (self._layers[layer[0]] if layer else head), head + 1
+        # Norms of outputs and the like belong to no layer: they learn with the head.
+        return self._layer_ids.get(name, head), head + 1
 
     @functools.cached_property
-    def _layers(self) -> dict[str, int]:
-        """Name -> number of every layer, in the order of the forward pass."""
-        names = [name for name, _ in self.named_modules() if _LAYER.fullmatch(name)]
-        return {name: number for number, name in enumerate(names)}
+    def _layer_ids(self) -> dict[str, int]:
+        """Name of a parameter -> number of its layer."""
+        layers = {id(p): 0 for p in self.parameters(recurse=False)}
+        for number, layer in enumerate(self.layer_modules()):
+            layers.update({id(p): number for p in layer.parameters()})
+        return {n: layers[id(p)] for n, p in self.named_parameters() if id(p) in layers}
 
     def check_input(self, x: Tensor) -> None:
         """Raise ValueError unless ``x`` is a non-empty batch of images of the right channels."""
@@ -131,42 +159,41 @@ class Backbone(BaseModule):
         if 0 in shape:
             raise ValueError(f'{type(self).__name__} got an empty batch of shape {shape}')
 
-    def run_cell(self, cell: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    def run_cell(self, cell: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """Call a cell, recomputing it in the backward pass if ``with_cp``."""
-        if self.keep_activations and not (self._layers_keep or torch.compiler.is_compiling()):
-            self._make_layers_keep()
-        if self.with_cp and torch.is_grad_enabled() and self.training:
-            if torch.compiler.is_compiling():
-                return checkpoint(cell, x, use_reentrant=False)
-            module = cell.func if isinstance(cell, functools.partial) else cell
-            assert isinstance(module, nn.Module)
-            return recompute(cell, x, norms=list(module.modules()), random=True)
-        return cell(x)
-
-    def _make_layers_keep(self) -> None:
-        # Marked on the layers: a cell may be called again from outside, by FSDP's checkpointing.
-        for module in self.modules():
-            if isinstance(module, Repeating):
-                module.keep_activations = True
-        self._layers_keep = True
+        if self.with_cp and self.training:
+            return checkpointed(cell, *inputs)
+        return cell(*inputs)
 
     def _adapt_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Before loading: the authors' keys become ours, tables get this model's size."""
+        """Convert foreign key names and resize position tables before loading.
+
+        Weights of stages that this model does not build are left out.
+        """
         own = {k: v for k, v in state_dict.items() if k.startswith(prefix)}
         plain = {k[len(prefix) :]: v for k, v in own.items()}
         adapted = resize_to_model(adapt_state_dict(plain), self)
+        adapted = {k: v for k, v in adapted.items() if not self._is_unbuilt(k)}
         if adapted.keys() == plain.keys() and all(adapted[k] is plain[k] for k in plain):
             return
         for key in own:
             del state_dict[key]
         state_dict.update({prefix + k: v for k, v in adapted.items()})
 
+    def _is_unbuilt(self, key: str) -> bool:
+        """Return whether a key belongs to a stage after the last one that is built."""
+        parts = key.split('.', 2)
+        if parts[0] != 'stages' or len(parts) < 2 or not parts[1].isdigit():
+            return False
+        return self.num_built_stages <= int(parts[1]) < self.num_stages
 
-def _check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:
-    indices = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
+
+def _check_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
+    indices = (out_indices,) if isinstance(out_indices, int) else out_indices
+    if isinstance(indices, (str, bytes)) or not isinstance(indices, Sequence):
+        raise TypeError(f'out_indices must be integers, got {out_indices!r}')
     for index in indices:
-        if not -num_stages <= index < num_stages:
-            raise ValueError(f'out_indices {indices} are not all within {num_stages} stages')
+        check_int('out_indices', index, minimum=-num_stages, maximum=num_stages - 1)
     if not indices:
         raise ValueError('out_indices must name at least one stage')
     return tuple(sorted({index % num_stages for index in indices}))

@@ -4,27 +4,35 @@ Network and sizes: core/network/ViTAE_S of ViTAE-Transformer/P3M-Net (arXiv 2203
 neither ViTAE-S nor ViTAEv2-S, although it is called ViTAE-S there.
 """
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn.bricks import DropPath
 from mmengine.model import ModuleList
 from torch import Tensor, nn
 
+from mmvsa.models.checks import check_bool, check_int, check_number, check_rate
 from mmvsa.models.layers import (
-    FullAttention,
-    Mlp,
+    Block,
     ParallelConvolution,
     PerformerAttention,
+    build_attention,
     linear,
     to_nchw,
     to_nhwc,
 )
-from mmvsa.registry import MODELS
+from mmvsa.registry import ATTENTIONS, MODELS
 
+from .arch import (
+    Attentions,
+    drop_path_rates,
+    modern_options,
+    resolve_arch,
+    resolve_attentions,
+    stage_key,
+)
 from .base import Backbone
 
 ARCHS: dict[str, dict[str, Any]] = {
@@ -33,11 +41,9 @@ ARCHS: dict[str, dict[str, Any]] = {
         depths=(2, 2, 12, 2),
         num_heads=(1, 2, 4, 8),
         groups=(1, 32, 64, 128),
-        mlp_ratio=4.0,
-        attention=('performer', 'full', 'full', 'full'),
+        attention=('PlainPerformer', 'full', 'full', 'full'),
     ),
 }
-ATTENTIONS = ('performer', 'full')
 
 
 class PooledFeatures(NamedTuple):
@@ -52,6 +58,57 @@ class PooledFeatures(NamedTuple):
     indices: tuple[Tensor, ...]
 
 
+@dataclass(frozen=True)
+class PoolingStage:
+    """One stage of the encoder; most keys of arch dicts are in the plural."""
+
+    token_dims: int = stage_key('token_dims', check_int)
+    depth: int = stage_key('depths', lambda name, value: check_int(name, value, minimum=0))
+    num_heads: int = stage_key('num_heads', check_int)
+    groups: int = stage_key('groups', check_int)
+    attention: Any = stage_key('attention', lambda name, value: value, default='full')
+    window_size: int = stage_key('window_size', check_int, default=7)
+    mlp_ratio: float = stage_key('mlp_ratio', check_number, default=4.0)
+
+
+@ATTENTIONS.register_module()
+class PlainPerformer(PerformerAttention):
+    """Performer attention without the values added, with the same projection in every model.
+
+    The official files lack the random projection: drawn from a fixed generator, they give one
+    result here.
+
+    Args:
+        embed_dims: Input and output channels.
+        num_heads: Must be 1.
+        qkv_bias: Must be True.
+        attn_drop: Not used: no attention weight is ever written.
+        proj_drop: Dropout rate of the projection.
+
+    Raises:
+        ValueError: More than one head, or no bias.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        *,
+        qkv_bias: bool = True,
+        attn_drop: float = 0.0,
+        proj_drop: float = 0.0,
+    ) -> None:
+        if num_heads != 1 or not qkv_bias:
+            raise ValueError(
+                'PlainPerformer needs num_heads=1 and qkv_bias=True, '
+                f'got {num_heads} and {qkv_bias}'
+            )
+        generator = torch.Generator().manual_seed(0)
+        super().__init__(
+            embed_dims, embed_dims, proj_drop=proj_drop, value_skip=False, generator=generator
+        )
+
+
 def _pool(x: Tensor) -> tuple[Tensor, Tensor]:
     """Halve (B, C, H, W), rounded up, by max pooling; return the indices too."""
     return F.max_pool2d(x, 2, ceil_mode=True, return_indices=True)
@@ -62,13 +119,14 @@ class PoolingStem(nn.Module):
 
     def __init__(self, in_channels: int, dims: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, dims // 2, 3, padding=1)
-        self.conv2 = nn.Conv2d(dims // 2, dims, 3, padding=1)
+        half = max(dims // 2, 1)
+        self.conv1 = nn.Conv2d(in_channels, half, 3, padding=1)
+        self.conv2 = nn.Conv2d(half, dims, 3, padding=1)
         self.conv3 = nn.Conv2d(dims, dims, 3, padding=1)
         self.norm = nn.LayerNorm(dims, eps=1e-5)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """(B, 3, H, W) -> (B, H / 4, W / 4, C), the maps f0 and f1, the indices i0 and i1."""
+        """Map (B, 3, H, W) to (B, H / 4, W / 4, C); return f0 and f1, i0 and i1 too."""
         f0 = F.relu(self.conv1(x))
         x, i0 = _pool(f0)
         f1 = F.relu(self.conv2(x))
@@ -85,67 +143,14 @@ class PoolingReduction(nn.Module):
         self.linear = linear(in_dims, out_dims, bias=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """(B, H, W, C) -> (B, H / 2, W / 2, C'), the normalized map, the indices."""
-        x = to_nchw(self.norm(x))
-        pooled, indices = _pool(x)
-        return self.linear(to_nhwc(pooled)), [x], [indices]
+        """Map (B, C, H, W) to (B, H / 2, W / 2, C'); return the normed map and the indices too."""
+        normed = to_nchw(self.norm(to_nhwc(x)))
+        pooled, indices = _pool(normed)
+        return self.linear(to_nhwc(pooled)), [normed], [indices]
 
 
-class _Performer(PerformerAttention):
-    """Performer attention without the values added, with the same projection in every model.
-
-    The official files lack the random projection: drawn from a fixed generator, they give one
-    result here.
-    """
-
-    def __init__(self, dims: int) -> None:
-        super().__init__(dims, dims)
-        features = self.directions.shape[0]  # type: ignore[index, union-attr]
-        generator = torch.Generator().manual_seed(0)
-        directions = torch.empty(features, dims, device='cpu')
-        nn.init.orthogonal_(directions, math.sqrt(features), generator=generator)
-        self.directions = directions.to(self.kqv.weight.device)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C)."""
-        values = self.kqv(x)[..., -self.out_dims :]
-        return super().forward(x) - values
-
-
-class PoolingCell(nn.Module):
-    """x + attention(x) + PCM(x), then MLP."""
-
-    def __init__(
-        self,
-        dims: int,
-        attention: nn.Module,
-        *,
-        groups: int,
-        mlp_ratio: float,
-        drop_path: float,
-    ) -> None:
-        super().__init__()
-        hidden = int(dims * mlp_ratio)
-        self.norm1 = nn.LayerNorm(dims, eps=1e-6)
-        self.attn = attention
-        self.norm2 = nn.LayerNorm(dims, eps=1e-6)
-        self.mlp = Mlp(dims, hidden)
-        self.pcm = ParallelConvolution(
-            (dims, hidden, dims, dims), groups=groups, last_activation=True
-        )
-        self.drop_path = DropPath(drop_path)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C)."""
-        convolved = self.drop_path(to_nhwc(self.pcm(to_nchw(x))))
-        x = x + self.drop_path(self.attn(self.norm1(x))) + convolved
-        return x + self.drop_path(self.mlp(self.norm2(x)))
-
-
-class PoolingStage(nn.Module):
-    """What shrinks the map, then cells."""
-
-    def __init__(self, reduction: nn.Module, blocks: Sequence[nn.Module]) -> None:
+class _Stage(nn.Module):
+    def __init__(self, reduction: nn.Module, blocks: Sequence[Block]) -> None:
         super().__init__()
         self.reduction = reduction
         self.blocks = ModuleList(blocks)
@@ -156,62 +161,81 @@ class PoolingViTAE(Backbone):
     """The encoder of P3M-Net.
 
     Args:
-        arch: a name of :data:`ARCHS`, or a dict with the keys of ``ARCHS['s']``; ``attention``
-            is ``'performer'`` (of one head) or ``'full'`` for each stage.
-        out_indices: stages whose maps :meth:`forward` returns.
-        drop_path_rate: largest drop-path rate; it rises linearly over all cells.
-        options: those of :class:`~mmvsa.models.backbones.base.Backbone`.
+        arch: A name of :data:`ARCHS`, or a dict with the keys of :class:`PoolingStage`, each a
+            tuple of one value per stage or one value for all.
+        out_indices: Stages whose maps :meth:`forward` returns.
+        attention: Attention instead of the arch's, see
+            :class:`~mmvsa.models.backbones.vitaev2.ViTAEv2`.
+        qkv_bias: Bias of the projections of q, k and v; Performer attention needs it.
+        drop_rate: Dropout rate after projections and in MLPs.
+        attn_drop_rate: Dropout rate of attention weights, of all but Performer attention.
+        drop_path_rate: Largest drop-path rate; it rises linearly over all cells.
+        options: in_channels, frozen_stages, norm_eval, with_cp and init_cfg of
+            :class:`~mmvsa.models.backbones.base.Backbone`.
 
     Input (B, 3, H, W) of any H and W; output a tuple of (B, C_i, ceil(H / s_i), ceil(W / s_i)) of
-    strides 4, 8, 16, 32. All but the last are normalized.
+    strides 4, 8, 16, 32. :meth:`encode` is for decoders that unpool.
     """
 
     def __init__(
         self,
         arch: str | dict[str, Any] = 's',
-        out_indices: Sequence[int] = (0, 1, 2, 3),
+        out_indices: int | Sequence[int] = (0, 1, 2, 3),
         *,
+        attention: Attentions = None,
+        qkv_bias: bool = True,
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         **options: Any,
     ) -> None:
-        settings = resolve_arch(arch)
-        super().__init__(len(settings['depths']), out_indices, **options)
-        self.arch_settings = settings
-        dims, depths = settings['token_dims'], settings['depths']
-        rates = torch.linspace(0, drop_path_rate, sum(depths), device='cpu').tolist()
+        stages = resolve_arch(arch, PoolingStage, ARCHS, 'PoolingViTAE')
+        attentions = resolve_attentions(attention, [stage.attention for stage in stages])
+        options = modern_options(options, attentions)
+        super().__init__(len(stages), out_indices, **options)
+        self.drop_rate = check_rate('drop_rate', drop_rate)
+        shared = dict(
+            qkv_bias=check_bool('qkv_bias', qkv_bias),
+            attn_drop=attn_drop_rate,
+            proj_drop=drop_rate,
+        )
+        rates = drop_path_rates(drop_path_rate, [stage.depth for stage in stages])
         self.stages = ModuleList()
-        for i, depth in enumerate(depths):
-            reduction = (
-                PoolingReduction(dims[i - 1], dims[i])
-                if i
-                else PoolingStem(self.in_channels, dims[0])
-            )
-            blocks = [self._cell(i, rates.pop(0)) for _ in range(depth)]
-            self.stages.append(PoolingStage(reduction, blocks))
-        self.out_channels = tuple(dims[i] for i in self.out_indices)
+        channels = self.in_channels
+        for index, stage in enumerate(stages[: self.num_built_stages]):
+            reduction = PoolingReduction if index else PoolingStem
+            blocks = [
+                self._block(stage, {**shared, **attentions[index]}, rate) for rate in rates[index]
+            ]
+            self.stages.append(_Stage(reduction(channels, stage.token_dims), blocks))
+            channels = stage.token_dims
+        self.out_channels = tuple(stages[index].token_dims for index in self.out_indices)
+        self.freeze_stages()
 
-    def _cell(self, index: int, drop_path: float) -> PoolingCell:
-        arch = self.arch_settings
-        dims = arch['token_dims'][index]
-        if arch['attention'][index] == 'performer':
-            attention: nn.Module = _Performer(dims)
-        else:
-            attention = FullAttention(dims, arch['num_heads'][index])
-        return PoolingCell(
-            dims,
-            attention,
-            groups=arch['groups'][index],
-            mlp_ratio=arch['mlp_ratio'],
+    def _block(self, stage: PoolingStage, config: dict[str, Any], drop_path: float) -> Block:
+        dims, hidden = stage.token_dims, int(stage.token_dims * stage.mlp_ratio)
+        convolution = ParallelConvolution(
+            (dims, hidden, dims, dims), groups=stage.groups, last_activation=True
+        )
+        return Block(
+            build_attention(config, dims, stage.num_heads, window_size=stage.window_size),
+            convolution=convolution,
+            mlp_ratio=stage.mlp_ratio,
+            drop=self.drop_rate,
             drop_path=drop_path,
         )
 
+    def layer_modules(self) -> list[nn.Module]:
+        """Return what shrinks the map and the cells, stage by stage."""
+        return [cell for stage in self.stages for cell in (stage.reduction, *stage.blocks)]
+
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) -> one (B, C, H', W') map for each of ``out_indices``."""
-        maps = self._pooled_features(x).maps[2:]
-        return tuple(maps[index].contiguous() for index in self.out_indices)
+        """Map (B, 3, H, W) to one (B, C, H', W') for each of ``out_indices``."""
+        outputs = self._run(x)[0]
+        return tuple(outputs[index].contiguous() for index in self.out_indices)
 
     def encode(self, x: Tensor) -> PooledFeatures:
-        """(B, 3, H, W) -> the maps before each pooling, the last map, and the indices.
+        """Return the maps before each pooling, normed from f2 on, the last map, and the indices.
 
         Raises:
             ValueError: H or W is no multiple of the last stride.
@@ -222,44 +246,21 @@ class PoolingViTAE(Backbone):
                 f'encode needs height and width in multiples of {stride}, '
                 f'got {tuple(x.shape[-2:])}; pad or resize the image'
             )
-        return self._pooled_features(x)
+        outputs, features = self._run(x)
+        return PooledFeatures((*features.maps, outputs[-1]), features.indices)
 
-    def _pooled_features(self, x: Tensor) -> PooledFeatures:
+    def _run(self, x: Tensor) -> tuple[list[Tensor], PooledFeatures]:
+        """Return the output of every stage, and what was pooled."""
         self.check_input(x)
+        outputs: list[Tensor] = []
         maps: list[Tensor] = []
         indices: list[Tensor] = []
         for stage in self.stages:
-            x, new_maps, new_indices = stage.reduction(x)
-            maps += new_maps
-            indices += new_indices
+            x, pooled, places = self.run_cell(stage.reduction, x)
+            maps += pooled
+            indices += places
             for block in stage.blocks:
                 x = self.run_cell(block, x)
-        return PooledFeatures((*maps, to_nchw(x)), tuple(indices))
-
-
-def resolve_arch(arch: str | dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of a named arch or of a dict, checked.
-
-    Raises:
-        ValueError: an unknown name or key, a missing key, a per-stage list of the wrong length.
-    """
-    if isinstance(arch, str):
-        if arch.lower() not in ARCHS:
-            raise ValueError(
-                f'unknown arch {arch!r} of PoolingViTAE; choose one of {sorted(ARCHS)}'
-            )
-        return ARCHS[arch.lower()]
-    if arch.keys() != ARCHS['s'].keys():
-        raise ValueError(f'an arch dict needs the keys {list(ARCHS["s"])}, got {list(arch)}')
-    for key, values in arch.items():
-        if key != 'mlp_ratio' and len(values) != len(arch['depths']):
-            raise ValueError(
-                f'{key} has {len(values)} entries for {len(arch["depths"])} stages: {values}'
-            )
-    for i, kind in enumerate(arch['attention']):
-        if kind not in ATTENTIONS or (kind == 'performer' and arch['num_heads'][i] != 1):
-            raise ValueError(
-                f'attention of stage {i} must be one of {ATTENTIONS}, performer with one head; '
-                f'got {kind!r} with {arch["num_heads"][i]}'
-            )
-    return arch
+            x = to_nchw(x)
+            outputs.append(x)
+        return outputs, PooledFeatures(tuple(maps), tuple(indices))

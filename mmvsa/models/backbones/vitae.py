@@ -1,248 +1,143 @@
 """ViTAE (arXiv 2106.03348): a plain transformer with the inductive bias of convolutions.
 
 Tiny to Small: two reduction cells (a pyramid of dilated convolutions, then Performer attention
-beside a convolution branch), a third pyramid, then normal cells at stride 16. Base to Huge: a patch
-embedding with a class token, then normal cells. Every normal cell is full attention beside a
-convolution branch.
+parallel to a convolution branch), a third pyramid, then normal cells at stride 16. Base to Huge: a
+patch embedding with a class token, then normal cells. Every normal cell is full attention parallel
+to a convolution branch.
 """
 
-import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from mmengine.model import ModuleList
 from torch import Tensor, nn
 
+from mmvsa.models.checks import (
+    check_bool,
+    check_choice,
+    check_int,
+    check_ints,
+    check_number,
+    check_rate,
+)
 from mmvsa.models.layers import (
-    FullAttention,
     ParallelConvolution,
+    PatchReduction,
     PerformerAttention,
+    PyramidOnly,
     PyramidReduction,
-    pad_to_multiple,
+    ReductionCell,
+    TokenBlock,
+    build_attention,
     resize_position,
+    split_stride,
     to_nchw,
-    to_nhwc,
 )
 from mmvsa.registry import MODELS
 
+from .arch import (
+    Attentions,
+    drop_path_rates,
+    modern_options,
+    resolve_arch,
+    resolve_attentions,
+    stage_key,
+)
 from .base import Backbone
-from .vitaev2 import Cell, drop_path_rates, split_stride
 
 REDUCTIONS = ('performer', 'pyramid', 'patch')
 OUT_TYPES = ('featmap', 'avg_featmap')
 
 
-def _pyramid(
-    embed: int, tokens: Sequence[int], depth: int, heads: int, groups: int, mlp_ratio: float = 2.0
-) -> dict[str, Any]:
+def _pyramid(tokens: Sequence[int], depth: int, **options: Any) -> dict[str, Any]:
     return dict(
-        embed_dims=(64, 64, embed),
+        embed_dims=(64, 64, tokens[-1] // 2),
         token_dims=tuple(tokens),
         depths=(0, 0, depth),
-        num_heads=(1, 1, heads),
-        groups=(1, 1, groups),
         reductions=('performer', 'performer', 'pyramid'),
         downsample=(4, 2, 2),
-        mlp_ratio=mlp_ratio,
+        **{'mlp_ratio': 2.0, **options},
     )
 
 
 def _patch(dims: int, depth: int, heads: int) -> dict[str, Any]:
     return dict(
-        embed_dims=(dims,),
         token_dims=(dims,),
         depths=(depth,),
         num_heads=(heads,),
         groups=(dims // 4,),
         reductions=('patch',),
         downsample=(16,),
-        mlp_ratio=4.0,
         class_token=True,
         shallow_pcm=True,
     )
 
 
-# Sizes: the authors' model file (ViTAE.py of ViTAE-Transformer).
+# Sizes: the official model file (ViTAE.py of ViTAE-Transformer).
 ARCHS: dict[str, dict[str, Any]] = {
-    'tiny': _pyramid(128, (64, 64, 256), depth=7, heads=4, groups=64),
-    '6m': _pyramid(128, (64, 64, 256), depth=10, heads=4, groups=64),
-    '13m': _pyramid(160, (64, 64, 320), depth=11, heads=5, groups=64),
-    'small': _pyramid(192, (96, 192, 384), depth=14, heads=6, groups=96, mlp_ratio=3.0),
+    'tiny': _pyramid((64, 64, 256), 7, num_heads=4, groups=64),
+    '6m': _pyramid((64, 64, 256), 10, num_heads=4, groups=64),
+    '13m': _pyramid((64, 64, 320), 11, num_heads=5, groups=64),
+    'small': _pyramid((96, 192, 384), 14, num_heads=6, groups=96, mlp_ratio=3.0),
     'base': _patch(768, 12, 12),
     'large': _patch(1024, 24, 16),
     'huge': _patch(1280, 32, 16),
 }
-# What an arch may leave out.
-ARCH_DEFAULTS: dict[str, Any] = dict(
-    kernel_sizes=(7, 3, 3),
-    dilations=((1, 2, 3, 4), (1, 2, 3), (1, 2)),
-    mlp_ratio=4.0,
-    class_token=False,
-    shallow_pcm=False,
-)
-_REQUIRED = (
-    'embed_dims',
-    'token_dims',
-    'depths',
-    'num_heads',
-    'groups',
-    'reductions',
-    'downsample',
-)
-_PER_STAGE = (*_REQUIRED, 'kernel_sizes', 'dilations')
 
 
-def resolve_arch(arch: str | dict[str, Any]) -> dict[str, Any]:
-    """Settings of a named arch or of a dict, complete and checked.
-
-    Raises:
-        ValueError: an unknown name or key, a missing key, a per-stage list of the wrong length.
-    """
-    if isinstance(arch, str):
-        if arch.lower() not in ARCHS:
-            raise ValueError(f'unknown arch {arch!r} of ViTAE; choose one of {sorted(ARCHS)}')
-        arch = ARCHS[arch.lower()]
-    unknown, missing = set(arch) - {*_REQUIRED, *ARCH_DEFAULTS}, set(_REQUIRED) - set(arch)
-    if unknown or missing:
-        raise ValueError(
-            f'an arch dict needs the keys {list(_REQUIRED)} and may have {list(ARCH_DEFAULTS)}; '
-            f'unknown: {sorted(unknown)}, missing: {sorted(missing)}'
-        )
-    settings = {**ARCH_DEFAULTS, **arch}
-    stages = len(settings['depths'])
-    for key in _PER_STAGE:
-        if key not in arch:
-            settings[key] = settings[key][:stages]
-        if len(settings[key]) != stages:
-            raise ValueError(
-                f'{key} has {len(settings[key])} entries for {stages} stages: {settings[key]}'
-            )
-    _check_reductions(settings)
-    return settings
+def _by_name(arch: str) -> dict[str, Any]:
+    # The archs with a class token normalize the mean of the tokens.
+    out_type = 'avg_featmap' if ARCHS[arch].get('class_token') else 'featmap'
+    return dict(type='mmvsa.ViTAE', arch=arch, out_type=out_type)
 
 
-def _check_reductions(settings: dict[str, Any]) -> None:
-    for kind in settings['reductions']:
-        if kind not in REDUCTIONS:
-            raise ValueError(f'unknown reduction {kind!r}; choose one of {REDUCTIONS}')
-    for i, kind in enumerate(settings['reductions']):
-        if kind == 'pyramid':
-            width = settings['embed_dims'][i] * len(settings['dilations'][i])
-            if width != settings['token_dims'][i]:
-                raise ValueError(
-                    f'the pyramid of stage {i} is {width} wide, '
-                    f'token_dims says {settings["token_dims"][i]}'
-                )
-    if settings['class_token'] and settings['reductions'] != ('patch',):
-        raise ValueError("a class token needs one stage with the reduction 'patch'")
+MODELS_BY_NAME = {f'vitae-{arch}': _by_name(arch) for arch in ARCHS}
 
 
-class PerformerReduction(Cell):
-    """Shrinks the map: PRM, then Performer attention + PCM (no shortcut), then MLP."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        embed_dims: int,
-        out_dims: int,
-        stride: int,
-        kernel_size: int,
-        dilations: Sequence[int],
-        groups: int,
-        drop_rate: float,
-    ) -> None:
-        dims = embed_dims * len(dilations)
-        attention = PerformerAttention(dims, out_dims, proj_drop=drop_rate)
-        super().__init__(dims, out_dims, attention, False, 1.0, drop_rate, 0.0, norm_eps=1e-5)
-        self.stride = stride
-        self.prm = PyramidReduction(in_channels, embed_dims, stride, kernel_size, dilations)
-        self.pcm = ParallelConvolution(
-            (in_channels, embed_dims, embed_dims, out_dims),
-            split_stride(stride),
-            groups,
-            norms=(False, True, False),
-            last_activation=True,
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, ceil(H / stride), ceil(W / stride), out_dims)."""
-        x = pad_to_multiple(x, self.stride)
-        return self.feed_forward(self.attend(to_nhwc(self.prm(x))) + to_nhwc(self.pcm(x)))
+def _has_blocks(stage: 'ViTAEStage') -> bool:
+    return stage.depth > 0
 
 
-class PyramidOnly(nn.Module):
-    """Shrinks the map by a PRM alone (the authors' ``performer_less``)."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        embed_dims: int,
-        stride: int,
-        kernel_size: int,
-        dilations: Sequence[int],
-    ) -> None:
-        super().__init__()
-        self.stride = stride
-        self.prm = PyramidReduction(in_channels, embed_dims, stride, kernel_size, dilations)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, ceil(H / stride), ceil(W / stride), out_dims)."""
-        return to_nhwc(self.prm(pad_to_multiple(x, self.stride)))
+def _has_pyramid(stage: 'ViTAEStage') -> bool:
+    return stage.reduction != 'patch'
 
 
-class PatchReduction(nn.Module):
-    """Shrinks the map by one convolution of patches."""
+@dataclass(frozen=True)
+class ViTAEStage:
+    """One stage of ViTAE; most keys of arch dicts are in the plural."""
 
-    def __init__(self, in_channels: int, out_dims: int, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.projection = nn.Conv2d(in_channels, out_dims, stride, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, ceil(H / stride), ceil(W / stride), out_dims)."""
-        return to_nhwc(self.projection(pad_to_multiple(x, self.stride)))
-
-
-class TokenCell(Cell):
-    """x + attention(x) + PCM(x), then MLP; of tokens that may begin with a class token.
-
-    The class token takes part in the attention and the MLP, not in the convolutions.
-    """
-
-    def __init__(
-        self,
-        dims: int,
-        groups: int,
-        attention: FullAttention,
-        shallow_pcm: bool,
-        mlp_ratio: float,
-        drop_rate: float,
-        drop_path: float,
-    ) -> None:
-        super().__init__(
-            dims, dims, attention, False, mlp_ratio, drop_rate, drop_path, norm_eps=1e-6
-        )
-        hidden = int(dims * mlp_ratio)
-        if shallow_pcm:
-            self.pcm = ParallelConvolution((dims, hidden, dims), (1, 1), groups)
-        else:
-            self.pcm = ParallelConvolution(
-                (dims, hidden, dims, dims), groups=groups, last_activation=True
-            )
-
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """(B, E + H*W, C) of a map of ``size`` (H, W) -> the same shape."""
-        extra = x.shape[1] - size[0] * size[1]
-        image = to_nchw(x[:, extra:].unflatten(1, size))
-        convolved = self.drop_path(to_nhwc(self.pcm(image)).flatten(1, 2))
-        x = x + self.drop_path(self.attend(x.unsqueeze(1)).squeeze(1))
-        x = torch.cat((x[:, :extra], x[:, extra:] + convolved), 1)
-        return self.feed_forward(x)
+    token_dims: int = stage_key('token_dims', check_int)
+    depth: int = stage_key('depths', lambda name, value: check_int(name, value, minimum=0))
+    num_heads: int = stage_key('num_heads', check_int, used=_has_blocks)
+    groups: int = stage_key('groups', check_int, used=_has_blocks)
+    reduction: str = stage_key('reductions', lambda n, v: check_choice(n, v, REDUCTIONS))
+    downsample: int = stage_key('downsample', check_int)
+    embed_dims: int | None = stage_key(
+        'embed_dims',
+        lambda name, value: None if value is None else check_int(name, value),
+        default=None,
+    )
+    attention: Any = stage_key(
+        'attention', lambda n, value: value, default='full', used=_has_blocks
+    )
+    kernel_size: int = stage_key('kernel_sizes', check_int, default=(7, 3, 3), used=_has_pyramid)
+    dilations: tuple[int, ...] = stage_key(
+        'dilations',
+        check_ints,
+        default=((1, 2, 3, 4), (1, 2, 3), (1, 2)),
+        sequence=True,
+        used=_has_pyramid,
+    )
+    window_size: int = stage_key('window_size', check_int, default=7, used=_has_blocks)
+    mlp_ratio: float = stage_key('mlp_ratio', check_number, default=4.0, used=_has_blocks)
+    class_token: bool = stage_key('class_token', check_bool, default=False)
+    shallow_pcm: bool = stage_key('shallow_pcm', check_bool, default=False, used=_has_blocks)
 
 
 class _Stage(nn.Module):
-    def __init__(self, reduction: nn.Module, blocks: Sequence[TokenCell]) -> None:
+    def __init__(self, reduction: nn.Module, blocks: Sequence[TokenBlock]) -> None:
         super().__init__()
         self.reduction = reduction
         self.blocks = ModuleList(blocks)
@@ -253,19 +148,23 @@ class ViTAE(Backbone):
     """ViTAE of 2021.
 
     Args:
-        arch: a name of :data:`ARCHS`, or a dict with ``embed_dims``, ``token_dims``, ``depths``,
-            ``num_heads``, ``groups``, ``reductions`` (of :data:`REDUCTIONS`) and ``downsample``
-            per stage and any of :data:`ARCH_DEFAULTS`.
-        out_indices: stages whose maps are returned; the archs with a class token have one stage.
+        arch: A name of :data:`ARCHS`, or a dict with the keys of :class:`ViTAEStage`, each a tuple
+            of one value per stage or one value for all.
+        out_indices: Stages whose maps are returned; the archs with a class token have one stage.
+        attention: Attention of the normal cells instead of the arch's, see
+            :class:`~mmvsa.models.backbones.vitaev2.ViTAEv2`. A class token takes part in full
+            attention only.
         out_type: ``'featmap'`` (maps) or ``'avg_featmap'`` (their means, (B, C); with a class
-            token through the final layer norm, as the authors' classifiers have it).
-        img_size: image for which position embeddings are kept; others get interpolated ones.
-        qkv_bias: bias of the projections of q, k and v.
-        drop_rate: dropout after projections and in MLPs of normal cells.
-        attn_drop_rate: dropout of attention weights.
-        performer_drop_rate: dropout after projections and in MLPs of reduction cells.
-        drop_path_rate: largest drop-path rate; it rises linearly over all normal cells.
-        options: in_channels, frozen_stages, norm_eval, with_cp, keep_activations and init_cfg of
+            token through the final layer norm, as the official classifiers have it).
+        img_size: Image for which position embeddings are kept (those of archs with a class token);
+            others get interpolated ones.
+        qkv_bias: Bias of the projections of q, k and v.
+        drop_rate: Dropout rate after projections and in MLPs of normal cells.
+        attn_drop_rate: Dropout rate of attention weights.
+        performer_drop_rate: Dropout rate after projections and in MLPs of reduction cells, 0.1 by
+            default; only archs with a performer have it.
+        drop_path_rate: Largest drop-path rate; it rises linearly over all normal cells.
+        options: in_channels, frozen_stages, norm_eval, with_cp and init_cfg of
             :class:`~mmvsa.models.backbones.base.Backbone`.
 
     Input (B, 3, H, W) of any H and W; output a tuple of (B, C_i, ceil(H / s_i), ceil(W / s_i)) or
@@ -275,41 +174,48 @@ class ViTAE(Backbone):
     def __init__(
         self,
         arch: str | dict[str, Any] = 'small',
-        out_indices: Sequence[int] = (-1,),
+        out_indices: int | Sequence[int] = (-1,),
+        *,
+        attention: Attentions = None,
         out_type: str = 'featmap',
-        img_size: int = 224,
+        img_size: int | None = None,
         qkv_bias: bool = True,
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
-        performer_drop_rate: float = 0.1,
+        performer_drop_rate: float | None = None,
         drop_path_rate: float = 0.0,
         **options: Any,
     ) -> None:
-        settings = resolve_arch(arch)
-        depths = settings['depths']
-        super().__init__(len(depths), out_indices, **options)
-        if out_type not in OUT_TYPES:
-            raise ValueError(f'out_type must be one of {OUT_TYPES}, got {out_type!r}')
-        self.arch_settings, self.out_type = settings, out_type
-        self.drop_rate, self.performer_drop_rate = drop_rate, performer_drop_rate
-        self._attention_options = dict(
-            qkv_bias=qkv_bias, attn_drop=attn_drop_rate, proj_drop=drop_rate
+        stages = resolve_arch(arch, ViTAEStage, ARCHS, 'ViTAE')
+        _check_stages(stages, img_size, performer_drop_rate)
+        attentions = resolve_attentions(attention, [stage.attention for stage in stages])
+        options = modern_options(options, attentions)
+        super().__init__(len(stages), out_indices, **options)
+        self.out_type = check_choice('out_type', out_type, OUT_TYPES)
+        self.drop_rate = check_rate('drop_rate', drop_rate)
+        self.performer_drop_rate = 0.1 if performer_drop_rate is None else performer_drop_rate
+        self._shared: dict[str, Any] = dict(
+            qkv_bias=check_bool('qkv_bias', qkv_bias),
+            attn_drop=attn_drop_rate,
+            proj_drop=drop_rate,
         )
         self.stages = ModuleList()
-        rates = drop_path_rates(drop_path_rate, depths, 'cumulative')
+        rates = drop_path_rates(drop_path_rate, [stage.depth for stage in stages])
         channels = self.in_channels
-        for index in range(len(depths)):
-            reduction = self._reduction(index, channels)
-            self.stages.append(_Stage(reduction, self._blocks(index, rates[index])))
-            channels = settings['token_dims'][index]
-        self.out_channels = tuple(settings['token_dims'][index] for index in self.out_indices)
+        for index, stage in enumerate(stages[: self.num_built_stages]):
+            reduction = self._reduction(stage, channels)
+            blocks = [self._block(stage, attentions[index], rate) for rate in rates[index]]
+            self.stages.append(_Stage(reduction, blocks))
+            channels = stage.token_dims
+        self.out_channels = tuple(stages[index].token_dims for index in self.out_indices)
         self.cls_token: nn.Parameter | None = None
         self.fc_norm: nn.Module | None = None
-        if settings['class_token']:
-            self._add_class_token(channels, img_size)
+        if stages[0].class_token:
+            self._add_class_token(stages[0], 224 if img_size is None else img_size)
+        self.freeze_stages()
 
-    def _add_class_token(self, dims: int, img_size: int) -> None:
-        side = -(-img_size // self.arch_settings['downsample'][0])
+    def _add_class_token(self, stage: ViTAEStage, img_size: int) -> None:
+        dims, side = stage.token_dims, -(-check_int('img_size', img_size) // stage.downsample)
         self.position_size = (side, side)
         self.cls_token = nn.Parameter(nn.init.trunc_normal_(torch.zeros(1, 1, dims), std=0.02))
         position = torch.zeros(1, side * side + 1, dims)
@@ -317,52 +223,60 @@ class ViTAE(Backbone):
         if self.out_type == 'avg_featmap':
             self.fc_norm = nn.LayerNorm(dims, eps=1e-6)
 
-    def _reduction(self, index: int, in_channels: int) -> nn.Module:
-        settings = self.arch_settings
-        embed_dims, dims = settings['embed_dims'][index], settings['token_dims'][index]
-        stride, kernel = settings['downsample'][index], settings['kernel_sizes'][index]
-        dilations, kind = settings['dilations'][index], settings['reductions'][index]
-        if kind == 'patch':
-            return PatchReduction(in_channels, dims, stride)
-        if kind == 'pyramid':
-            return PyramidOnly(in_channels, embed_dims, stride, kernel, dilations)
-        # The authors' convolutions of reduction cells have one group in every size.
-        return PerformerReduction(
+    def _reduction(self, stage: ViTAEStage, in_channels: int) -> nn.Module:
+        stride, dims = stage.downsample, stage.token_dims
+        if stage.reduction == 'patch':
+            return PatchReduction(in_channels, dims, stride=stride)
+        embed_dims = stage.embed_dims
+        assert embed_dims is not None  # checked with the stages
+        pyramid = PyramidReduction(
             in_channels,
             embed_dims,
-            dims,
-            stride,
-            kernel,
-            dilations,
-            1,
-            self.performer_drop_rate,
+            stride=stride,
+            kernel_size=stage.kernel_size,
+            dilations=stage.dilations,
+        )
+        if stage.reduction == 'pyramid':
+            return PyramidOnly(pyramid, stride=stride)
+        attention = PerformerAttention(
+            pyramid.out_channels, dims, proj_drop=self.performer_drop_rate
+        )
+        convolution = ParallelConvolution(
+            (in_channels, embed_dims, embed_dims, dims),
+            strides=split_stride(stride),
+            norms=(False, True, False),
+            last_activation=True,
+        )
+        return ReductionCell(
+            attention, pyramid, convolution, stride=stride, drop=self.performer_drop_rate
         )
 
-    def _blocks(self, index: int, rates: Sequence[float]) -> list[TokenCell]:
-        settings = self.arch_settings
-        dims, heads = settings['token_dims'][index], settings['num_heads'][index]
-        return [
-            TokenCell(
-                dims,
-                settings['groups'][index],
-                FullAttention(dims, heads, **self._attention_options),  # type: ignore[arg-type]
-                settings['shallow_pcm'],
-                settings['mlp_ratio'],
-                self.drop_rate,
-                rate,
-            )
-            for rate in rates
-        ]
+    def _block(self, stage: ViTAEStage, config: dict[str, Any], drop_path: float) -> TokenBlock:
+        dims, hidden = stage.token_dims, int(stage.token_dims * stage.mlp_ratio)
+        attention = build_attention(
+            config, dims, stage.num_heads, window_size=stage.window_size, **self._shared
+        )
+        shallow = stage.shallow_pcm
+        convolution = ParallelConvolution(
+            (dims, hidden, dims) if shallow else (dims, hidden, dims, dims),
+            strides=(1, 1) if shallow else (1, 1, 1),
+            groups=stage.groups,
+            last_activation=not shallow,
+        )
+        return TokenBlock(
+            attention,
+            convolution=convolution,
+            mlp_ratio=stage.mlp_ratio,
+            drop=self.drop_rate,
+            drop_path=drop_path,
+        )
 
-    def train(self, mode: bool = True) -> 'ViTAE':
-        super().train(mode)
-        if self.cls_token is not None and self.frozen_stages > 0:
-            self.cls_token.requires_grad_(False)
-            self.pos_embed.requires_grad_(False)
-        return self
+    def layer_modules(self) -> list[nn.Module]:
+        """Return the reduction cells and the normal cells."""
+        return [cell for stage in self.stages for cell in (stage.reduction, *stage.blocks)]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) -> one (B, C, H', W') or (B, C) for each of ``out_indices``."""
+        """Map (B, 3, H, W) to one (B, C, H', W') or (B, C) for each of ``out_indices``."""
         self.check_input(x)
         outputs = []
         for index, stage in enumerate(self.stages):
@@ -370,7 +284,7 @@ class ViTAE(Backbone):
             size = (x.shape[1], x.shape[2])
             tokens = self._embed(x.flatten(1, 2), size)
             for block in stage.blocks:
-                tokens = self.run_cell(functools.partial(block, size=size), tokens)
+                tokens = self.run_cell(block, tokens, size)
             tokens = tokens[:, -size[0] * size[1] :]  # without the class token
             x = to_nchw(tokens.unflatten(1, size))
             if index in self.out_indices:
@@ -378,15 +292,44 @@ class ViTAE(Backbone):
         return tuple(outputs)
 
     def _embed(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
-        """(B, H*W, C) -> (B, E + H*W, C) with class token and positions, if the arch has them."""
+        """Add class token and positions, if the arch has them: (B, H*W, C) -> (B, E + H*W, C)."""
         if self.cls_token is None:
             return tokens
         tokens = torch.cat((self.cls_token.expand(tokens.shape[0], -1, -1), tokens), 1)
         return tokens + resize_position(self.pos_embed, self.position_size, size)
 
     def _output(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same in plain memory, or (B, C)."""
+        """Return (B, C, H, W) in plain memory, or its mean (B, C)."""
         if self.out_type == 'featmap':
             return x.contiguous()
         mean = x.mean((2, 3))
         return mean if self.fc_norm is None else self.fc_norm(mean)
+
+
+def _check_stages(
+    stages: Sequence[ViTAEStage], img_size: int | None, performer_drop_rate: float | None
+) -> None:
+    """Raise ValueError for settings that contradict each other or change nothing."""
+    for i, stage in enumerate(stages):
+        if stage.reduction == 'patch':
+            width = stage.token_dims if stage.embed_dims is None else stage.embed_dims
+        elif stage.embed_dims is None:
+            raise ValueError(f'embed_dims[{i}] is missing for the reduction {stage.reduction!r}')
+        elif stage.reduction == 'pyramid':
+            width = stage.embed_dims * len(stage.dilations)
+        else:
+            continue
+        if width != stage.token_dims:
+            raise ValueError(
+                f'embed_dims: the reduction {stage.reduction!r} of stage {i} is {width} wide, '
+                f'token_dims says {stage.token_dims}'
+            )
+    class_token = stages[0].class_token
+    if class_token and [stage.reduction for stage in stages] != ['patch']:
+        raise ValueError("class_token needs one stage with the reduction 'patch'")
+    if img_size is not None and not class_token:
+        raise ValueError('img_size changes nothing without a class token and its positions')
+    if performer_drop_rate is not None:
+        check_rate('performer_drop_rate', performer_drop_rate)
+        if all(stage.reduction != 'performer' for stage in stages):
+            raise ValueError('performer_drop_rate changes nothing in an arch without a performer')

@@ -1,6 +1,17 @@
 """Building blocks shared by every backbone."""
 
-from .attention import FullAttention, WindowedAttention, attend
+from mmvsa.ops.windows import WindowGeometry, window_merge, window_partition
+
+from .attention import (
+    Attention,
+    FullAttention,
+    SampledWindowAttention,
+    WindowAttention,
+    WindowedAttention,
+    build_attention,
+)
+from .block import Block, TokenBlock
+from .checkpointing import checkpointed
 from .convolutions import (
     ParallelConvolution,
     PyramidReduction,
@@ -8,46 +19,49 @@ from .convolutions import (
     to_nchw,
     to_nhwc,
 )
-from .linear import Mlp, linear
+from .mlp import Mlp, linear
 from .performer import PerformerAttention
-from .position import resize_position
-from .recompute import Repeating, recompute
+from .position import DecomposedPosition, resize_position
+from .reduction import PatchMerging, PatchReduction, PyramidOnly, ReductionCell, split_stride
 from .window_transforms import (
-    FixedWindow,
     Quadrangle,
     RotatedVariedSizeWindow,
+    SampledWindows,
     VariedSizeWindow,
     WindowTransform,
     build_window_transform,
 )
-from .windows import (
-    WindowGeometry,
-    relative_position_index,
-    window_merge,
-    window_partition,
-)
 
 __all__ = [
-    'FixedWindow',
+    'Attention',
+    'Block',
+    'DecomposedPosition',
     'FullAttention',
     'Mlp',
     'ParallelConvolution',
+    'PatchMerging',
+    'PatchReduction',
     'PerformerAttention',
+    'PyramidOnly',
     'PyramidReduction',
     'Quadrangle',
-    'Repeating',
+    'ReductionCell',
     'RotatedVariedSizeWindow',
+    'SampledWindowAttention',
+    'SampledWindows',
+    'TokenBlock',
     'VariedSizeWindow',
+    'WindowAttention',
     'WindowGeometry',
     'WindowTransform',
     'WindowedAttention',
-    'attend',
+    'build_attention',
     'build_window_transform',
+    'checkpointed',
     'linear',
     'pad_to_multiple',
-    'recompute',
-    'relative_position_index',
     'resize_position',
+    'split_stride',
     'to_nchw',
     'to_nhwc',
     'window_merge',

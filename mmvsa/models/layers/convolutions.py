@@ -4,7 +4,6 @@ Maps are channels-last (B, H, W, C) outside; inside a convolution they are the N
 same memory, so nothing is copied.
 """
 
-import functools
 import math
 from collections.abc import Sequence
 
@@ -12,16 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .recompute import Repeating, recompute
+from mmvsa.models.checks import check_bool, check_divides, check_int, check_ints
 
 
 def to_nchw(x: Tensor) -> Tensor:
-    """(B, H, W, C) -> (B, C, H, W), a view in channels_last memory."""
+    """View (B, H, W, C) as (B, C, H, W), in channels_last memory."""
     return x.permute(0, 3, 1, 2)
 
 
 def to_nhwc(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, H, W, C); a view if ``x`` is in channels_last memory."""
+    """Return (B, C, H, W) as (B, H, W, C); a view if ``x`` is in channels_last memory."""
     return x.permute(0, 2, 3, 1).contiguous()
 
 
@@ -31,34 +30,42 @@ def pad_to_multiple(x: Tensor, divisor: int) -> Tensor:
     return F.pad(x, (0, right, 0, bottom)) if bottom or right else x
 
 
-class SiLU(nn.SiLU):
-    """SiLU that overwrites its input where no gradient needs it."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
-        return F.silu(x, inplace=not torch.is_grad_enabled())
-
-
 class PyramidReduction(nn.Module):
-    """PRM: strided convolutions of several dilations side by side, GELU, concatenated.
+    """PRM: parallel strided convolutions of several dilations, GELU, concatenated.
 
     Args:
-        in_channels: channels of the input.
-        embed_dims: channels of each convolution.
-        stride: by how much the map shrinks; the input must be a multiple of it.
-        kernel_size: of every convolution.
-        dilations: one convolution for each.
+        in_channels: Channels of the input.
+        embed_dims: Channels of each convolution.
+        stride: Factor by which the map shrinks; the input must be a multiple of it.
+        kernel_size: Of every convolution.
+        dilations: One convolution for each.
+
+    Raises:
+        ValueError: A value that is not positive, an even kernel with a stride of 1.
+        TypeError: A value that is no integer.
     """
 
     def __init__(
         self,
         in_channels: int,
         embed_dims: int,
+        *,
         stride: int,
         kernel_size: int,
         dilations: Sequence[int],
     ) -> None:
         super().__init__()
+        check_int('in_channels', in_channels)
+        check_int('embed_dims', embed_dims)
+        check_int('stride', stride)
+        check_int('kernel_size', kernel_size)
+        dilations = check_ints('dilations', dilations)
+        extents = [(kernel_size - 1) * dilation + 1 for dilation in dilations]
+        if stride == 1 and any(extent % 2 == 0 for extent in extents):
+            raise ValueError(
+                f'kernel_size={kernel_size} with dilations {dilations} is even somewhere, '
+                'which a stride of 1 cannot center'
+            )
         self.convs = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(
@@ -67,72 +74,63 @@ class PyramidReduction(nn.Module):
                     kernel_size,
                     stride,
                     # smallest padding that gives size / stride
-                    padding=math.ceil(((kernel_size - 1) * dilation + 1 - stride) / 2),
+                    padding=max(math.ceil((extent - stride) / 2), 0),
                     dilation=dilation,
                 ),
                 nn.GELU(),
             )
-            for dilation in dilations
+            for dilation, extent in zip(dilations, extents, strict=True)
         )
         self.out_channels = embed_dims * len(dilations)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, len(dilations) * embed_dims, H / stride, W / stride)."""
+        """Map (B, C, H, W) to (B, len(dilations) * embed_dims, H / stride, W / stride)."""
         return torch.cat([conv(x) for conv in self.convs], 1)
 
 
-class ParallelConvolution(nn.Sequential, Repeating):
+class ParallelConvolution(nn.Sequential):
     """PCM: 3x3 grouped convolutions with batch norm and SiLU between them.
 
-    For the backward pass only the convolutions' outputs are kept; norms and SiLU are repeated.
-
     Args:
-        channels: of the input, the hidden maps and the output.
-        strides: of the convolutions.
-        groups: of every convolution.
-        norms: whether a batch norm follows each convolution; all but the last by default.
-        last_activation: end with a SiLU too (ViTAE; ViTAEv2 does not).
+        channels: Of the input, the hidden maps and the output.
+        strides: Of the convolutions, one fewer than ``channels``.
+        groups: Of every convolution.
+        norms: Whether a batch norm follows each convolution; all but the last by default.
+        last_activation: End with a SiLU too (ViTAE; ViTAEv2 does not).
+
+    Raises:
+        ValueError: Lists of the wrong length, groups that do not divide the channels.
+        TypeError: A value of the wrong type.
     """
 
     def __init__(
         self,
         channels: Sequence[int],
+        *,
         strides: Sequence[int] = (1, 1, 1),
         groups: int = 1,
         norms: Sequence[bool] | None = None,
         last_activation: bool = False,
     ) -> None:
+        channels, strides = check_ints('channels', channels), check_ints('strides', strides)
         last = len(strides) - 1
+        norms = [i < last for i in range(last + 1)] if norms is None else list(norms)
+        if len(channels) != len(strides) + 1 or len(norms) != len(strides):
+            raise ValueError(
+                f'channels, strides and norms must have n + 1, n and n entries, '
+                f'got {channels}, {strides} and {norms}'
+            )
+        check_int('groups', groups)
+        check_bool('last_activation', last_activation)
         layers: list[nn.Module] = []
         for i, stride in enumerate(strides):
+            for width in channels[i : i + 2]:
+                check_divides('groups', groups, 'channels', width)
             layers.append(
                 nn.Conv2d(channels[i], channels[i + 1], 3, stride, padding=1, groups=groups)
             )
-            if norms[i] if norms else i < last:
+            if norms[i]:
                 layers.append(nn.BatchNorm2d(channels[i + 1]))
             if i < last or last_activation:
-                layers.append(SiLU())
+                layers.append(nn.SiLU())
         super().__init__(*layers)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C', H', W')."""
-        pending: list[nn.Module] = []
-        for layer in self:
-            pending.append(layer)
-            # Not SyncBatchNorm, which must not talk to the other processes twice.
-            if not isinstance(layer, (nn.BatchNorm2d, SiLU)):
-                x, pending = self._run(pending, x), []
-        return self._run(pending, x)
-
-    def _run(self, layers: Sequence[nn.Module], x: Tensor) -> Tensor:
-        """The layers one after another, all but the last repeated in the backward pass."""
-        if len(layers) > 1:
-            chain = functools.partial(_chain, layers)
-            return recompute(chain, x, norms=layers, keep=self.keep_activations)
-        return _chain(layers, x)
-
-
-def _chain(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
-    for layer in layers:
-        x = layer(x)
-    return x

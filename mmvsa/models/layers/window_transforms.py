@@ -1,33 +1,39 @@
 """Window transforms: where the key/value window of every head of every window lies.
 
-A member of the family maps the pixels ``g`` of a window (relative to its centre) to sampling
-points ``centre + warp(theta, g)``, with ``theta`` regressed per head and window:
+A member of the family maps the pixels ``g`` of a window (relative to its center) to sampling
+points ``center + warp(theta, g)``, with ``theta`` regressed per head and window:
 
 =================================  ============================================  =======
 transform                          warp                                          numbers
 =================================  ============================================  =======
-:class:`FixedWindow`               g                                             none
 :class:`VariedSizeWindow`          offset + diag(1 + scale) g                    4
 :class:`RotatedVariedSizeWindow`   offset + R diag(1 + scale) g                  5
 :class:`Quadrangle`                (offset + R S diag(1 + scale) g) / (1 + p.g)  9
 =================================  ============================================  =======
 
 R is a rotation, S a shear, p the projection; they act in coordinates where each axis of the padded
-map is [-1, 1], so on an oblong map they are not the rotation and the shear of its pixels.
+map is [-1, 1], so on a non-square map they are not the rotation and the shear of its pixels.
 
-Adding a member is adding a class: set ``num_params`` and write :meth:`WindowTransform.warp`.
+To add a member, add a class: set ``num_params`` and write :meth:`WindowTransform.warp`.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmvsa.models.checks import (
+    check_bool,
+    check_choice,
+    check_int,
+    check_number,
+    did_you_mean,
+)
+from mmvsa.ops.precision import without_autocast
+from mmvsa.ops.windows import WindowGeometry
 from mmvsa.registry import WINDOW_TRANSFORMS
-
-from .precision import without_autocast
-from .windows import WindowGeometry
 
 OFFSET_UNITS = ('axis', 'swapped', 'padded')
 REGRESSOR_INITS = ('zero', 'torch')
@@ -40,23 +46,23 @@ class WindowTransform(nn.Module):
     convolution, here a linear layer on the channels-last map (arXiv 2204.08446, section 3.2).
 
     Args:
-        embed_dims: channels C of the input.
-        num_heads: attention heads.
+        embed_dims: Channels C of the input.
+        num_heads: Attention heads.
         regressor_init: ``'zero'``, so that a fresh model is window attention, or ``'torch'``,
-            PyTorch's default as in the authors' code.
-        offset_unit: the length that an offset of 1 stands for, half the padded map over the
-            number of whole windows along that axis (``'axis'``, the authors' classification
-            code) or along the other axis (``'swapped'``, their detection code), or over the
-            number of windows of the padded map (``'padded'``, their Swin-VSA and QFormer).
-        coords_lambda: add ``10 * coords_lambda`` to the gradient of every normalised coordinate
+            PyTorch's default as in the official implementation.
+        offset_unit: The length that an offset of 1 stands for: half the padded map over the
+            number of whole windows along that axis (``'axis'``, ViTAE-VSA's classification
+            code) or along the other axis (``'swapped'``, its detection code), or over the
+            number of windows of the padded map (``'padded'``, the QFormer repository).
+        coords_lambda: Add ``10 * coords_lambda`` to the gradient of every normalized coordinate
             that is off the padded map, which pushes it back; a window that is off the map
-            altogether reads zeros and has no other gradient, so that it never returns. QFormer's
-            authors trained with 0.1 for T and S and 0.5 for B, VSA's without. It is added after
-            the loss, whatever the loss's scale.
+            altogether reads zeros and has no other gradient, so that it never returns. QFormer
+            was trained with 0.1 for T and S and 0.5 for B, VSA without. It is added after the
+            loss, whatever the loss's scale.
 
     Raises:
-        ValueError: an unknown ``offset_unit`` or ``regressor_init``, or a negative
-            ``coords_lambda``.
+        ValueError: An argument outside its range or choices.
+        TypeError: An argument of the wrong type.
     """
 
     num_params = 0
@@ -65,55 +71,48 @@ class WindowTransform(nn.Module):
         self,
         embed_dims: int,
         num_heads: int,
+        *,
         regressor_init: str = 'zero',
         offset_unit: str = 'axis',
         coords_lambda: float = 0.0,
     ) -> None:
         super().__init__()
-        if offset_unit not in OFFSET_UNITS:
-            raise ValueError(f'offset_unit must be one of {OFFSET_UNITS}, got {offset_unit!r}')
-        if regressor_init not in REGRESSOR_INITS:
-            raise ValueError(
-                f'regressor_init must be one of {REGRESSOR_INITS}, got {regressor_init!r}'
-            )
-        if coords_lambda < 0:
-            raise ValueError(f'coords_lambda must not be negative, got {coords_lambda}')
-        self.num_heads = num_heads
-        self.offset_unit = offset_unit
-        self.coords_lambda = coords_lambda
-        if not self.is_static:
-            self.regressor = nn.Linear(embed_dims, num_heads * self.num_params)
-        self.regressor_init = regressor_init
+        self.num_heads = check_int('num_heads', num_heads)
+        self.regressor_init = check_choice('regressor_init', regressor_init, REGRESSOR_INITS)
+        self.offset_unit = check_choice('offset_unit', offset_unit, OFFSET_UNITS)
+        self.coords_lambda = check_number('coords_lambda', coords_lambda)
+        self.regressor = nn.Linear(check_int('embed_dims', embed_dims), num_heads * self.num_params)
         self.init_regressor()
 
     def init_regressor(self) -> None:
-        """Give the regressor the start that ``regressor_init`` names."""
-        if self.is_static:
-            return
+        """Initialize the regressor as ``regressor_init`` says."""
         if self.regressor_init == 'torch':
             self.regressor.reset_parameters()
             return
         nn.init.zeros_(self.regressor.weight)
         nn.init.zeros_(self.regressor.bias)
 
-    @property
-    def is_static(self) -> bool:
-        """True if nothing is regressed: the windows are a partition and need no sampling."""
-        return self.num_params == 0
+    def forward(self, x: Tensor, geometry: WindowGeometry) -> 'SampledWindows':
+        """Predict the windows of a (B, H, W, C) map."""
+        return SampledWindows(self, self.predict(x, geometry), geometry)
 
     def predict(self, x: Tensor, geometry: WindowGeometry) -> Tensor:
-        """(B, H, W, C) -> theta, (B, nH, nW, heads, num_params), in float32 or better."""
+        """Regress theta in float32 or better: (B, H, W, C) -> (B, nH, nW, heads, num_params)."""
         dtype = torch.promote_types(x.dtype, torch.float32)
         # Under autocast too: coordinates in half precision are off by pixels.
         with without_autocast(x.device):
-            pooled = _window_mean(x.to(dtype), geometry)
-            hidden = F.leaky_relu(pooled)
+            # Padding is written out: exporters drop what `ceil_mode` counts as padding.
+            padded = geometry.pad(x.to(dtype)).permute(0, 3, 1, 2)
+            pooled = F.avg_pool2d(padded, geometry.window_size).permute(0, 2, 3, 1)
             weight, bias = self.regressor.weight, self.regressor.bias
-            theta = F.linear(hidden, weight.to(dtype), bias.to(dtype))
+            theta = F.linear(F.leaky_relu(pooled), weight.to(dtype), bias.to(dtype))
         return theta.unflatten(-1, (self.num_heads, self.num_params))
 
     def points(self, theta: Tensor, geometry: WindowGeometry) -> Tensor:
-        """theta -> sampling points (B, nH, nW, heads, ws*ws, 2), (x, y) pixels of the map."""
+        """Return the sampling points of ``theta``, (B, nH, nW, heads, ws*ws, 2).
+
+        They are (x, y) in pixels of the map.
+        """
         grid = geometry.local_grid(theta.device, theta.dtype)
         centers = geometry.centers(theta.device, theta.dtype)[:, :, None, None]
         points = centers + self.warp(theta, grid, geometry)
@@ -126,16 +125,16 @@ class WindowTransform(nn.Module):
 
         Args:
             theta: (B, nH, nW, heads, num_params).
-            grid: (ws*ws, 2) as (x, y), relative to the centre.
-            geometry: the map's.
+            grid: (ws*ws, 2) as (x, y), relative to the center.
+            geometry: The map's.
 
         Returns:
-            (B, nH, nW, heads, ws*ws, 2) as (x, y), relative to the centre.
+            (B, nH, nW, heads, ws*ws, 2) as (x, y), relative to the center.
         """
         raise TypeError(f'{type(self).__name__} must define warp()')
 
     def offset(self, prediction: Tensor, geometry: WindowGeometry) -> Tensor:
-        """Predicted offsets (..., 2) as (x, y), in windows -> pixels."""
+        """Convert predicted offsets (..., 2) as (x, y) from windows to pixels."""
         counts = [max(length // geometry.window_size, 1) for length in geometry.size]
         if self.offset_unit == 'swapped':
             counts.reverse()
@@ -146,47 +145,36 @@ class WindowTransform(nn.Module):
         return torch.stack((prediction[..., 0] * unit_x, prediction[..., 1] * unit_y), -1)
 
 
+@dataclass(frozen=True)
+class SampledWindows:
+    """The predicted windows of a map, in the forms that backends take.
+
+    Attributes:
+        transform: What predicted them.
+        theta: (B, nH, nW, heads, num_params).
+        geometry: The windows of the queries.
+    """
+
+    transform: WindowTransform
+    theta: Tensor
+    geometry: WindowGeometry
+
+    @property
+    def points(self) -> Tensor:
+        """Sampling points, (B, nH, nW, heads, ws*ws, 2), (x, y) in pixels of the map."""
+        return self.transform.points(self.theta, self.geometry)
+
+
 def _half_extent(geometry: WindowGeometry) -> tuple[float, float]:
-    """(x, y) pixels that 1 stands for where each axis of the padded map is [-1, 1]."""
+    """Return the (x, y) pixels of one unit where each axis of the padded map is [-1, 1]."""
     height, width = geometry.padded_size
     return (width - 1) / 2, (height - 1) / 2
 
 
 def _aspect(geometry: WindowGeometry) -> float:
-    """Pixels along x over pixels along y of one normalised unit; 1 on a square map."""
+    """Return pixels along x over pixels along y of one normalized unit; 1 on a square map."""
     half_width, half_height = _half_extent(geometry)
     return half_width / half_height if half_width and half_height else 1.0
-
-
-def _window_mean(x: Tensor, geometry: WindowGeometry) -> Tensor:
-    """Mean over each window, padding counted as zeros: (B, H, W, C) -> (B, nH, nW, C)."""
-    window_size = geometry.window_size
-    if geometry.top or geometry.left:
-        x = geometry.pad(x)
-    pooled = F.avg_pool2d(
-        x.permute(0, 3, 1, 2),
-        window_size,
-        ceil_mode=True,  # padding at the end need not be written: the divisor counts it
-        divisor_override=window_size * window_size,
-    )
-    return pooled.permute(0, 2, 3, 1)
-
-
-@WINDOW_TRANSFORMS.register_module()
-class FixedWindow(WindowTransform):
-    """The window itself (W-MSA, arXiv 2103.14030)."""
-
-    def warp(self, theta: Tensor, grid: Tensor, geometry: WindowGeometry) -> Tensor:
-        return grid.expand(*theta.shape[:-1], *grid.shape)
-
-    def predict(self, x: Tensor, geometry: WindowGeometry) -> Tensor:
-        return x.new_zeros(
-            x.shape[0],
-            *geometry.grid,
-            self.num_heads,
-            0,
-            dtype=torch.promote_types(x.dtype, torch.float32),
-        )
 
 
 @WINDOW_TRANSFORMS.register_module()
@@ -199,6 +187,7 @@ class VariedSizeWindow(WindowTransform):
     num_params = 4
 
     def warp(self, theta: Tensor, grid: Tensor, geometry: WindowGeometry) -> Tensor:
+        """Scale the window, then move it."""
         offset = self.offset(theta[..., :2], geometry).unsqueeze(-2)
         return offset + grid * (1 + theta[..., 2:].unsqueeze(-2))
 
@@ -208,12 +197,13 @@ class RotatedVariedSizeWindow(WindowTransform):
     """Offset, scale and angle (RVSA, arXiv 2208.03987).
 
     theta is (offset_x, offset_y, scale_x, scale_y, angle). The window is scaled, then turned about
-    its centre by ``angle`` (from x towards y).
+    its center by ``angle`` (from x towards y).
     """
 
     num_params = 5
 
     def warp(self, theta: Tensor, grid: Tensor, geometry: WindowGeometry) -> Tensor:
+        """Scale the window, rotate it about its center, then move it."""
         x, y = (grid * (1 + theta[..., None, 2:4])).unbind(-1)  # B, nH, nW, heads, ws*ws
         cos, sin, aspect = theta[..., 4:].cos(), theta[..., 4:].sin(), _aspect(geometry)
         turned = torch.stack((x * cos - y * (aspect * sin), y * cos + x * (sin / aspect)), -1)
@@ -225,12 +215,14 @@ class Quadrangle(WindowTransform):
     """Offset, scale, shear, projection and angle (QFormer, arXiv 2303.15105).
 
     theta is (offset_x, offset_y, scale_x, scale_y, shear_x, shear_y, project_x, project_y, angle).
-    The angle turns the other way round than RVSA's (from y towards x), as in the authors' code.
+    The angle turns opposite to RVSA's (from y towards x), as in the official implementation.
 
     Args:
-        skip_single_window: where the map is a single window, use that window itself.
-
-    The other arguments are those of :class:`WindowTransform`.
+        embed_dims: Channels C of the input.
+        num_heads: Attention heads.
+        offset_unit: As in :class:`WindowTransform`.
+        skip_single_window: Where the map is a single window, use that window itself.
+        options: ``regressor_init`` and ``coords_lambda`` of :class:`WindowTransform`.
     """
 
     num_params = 9
@@ -239,21 +231,23 @@ class Quadrangle(WindowTransform):
         self,
         embed_dims: int,
         num_heads: int,
-        regressor_init: str = 'zero',
+        *,
         offset_unit: str = 'padded',
-        coords_lambda: float = 0.0,
         skip_single_window: bool = True,
+        **options: Any,
     ) -> None:
-        super().__init__(embed_dims, num_heads, regressor_init, offset_unit, coords_lambda)
-        self.skip_single_window = skip_single_window
+        super().__init__(embed_dims, num_heads, offset_unit=offset_unit, **options)
+        self.skip_single_window = check_bool('skip_single_window', skip_single_window)
 
     def predict(self, x: Tensor, geometry: WindowGeometry) -> Tensor:
+        """Regress theta, zero for a single window if that is to be skipped."""
         theta = super().predict(x, geometry)
         # Times zero rather than left out: distributed training wants every parameter used.
         single = self.skip_single_window and geometry.grid == (1, 1)
         return theta * 0 if single else theta
 
     def warp(self, theta: Tensor, grid: Tensor, geometry: WindowGeometry) -> Tensor:
+        """Scale, shear and rotate the window, move it, then project it."""
         offset = self.offset(theta[..., :2], geometry)
         scale, shear, projection, angle = theta[..., 2:].split((2, 2, 2, 1), -1)
         aspect, (half_x, half_y) = _aspect(geometry), _half_extent(geometry)
@@ -261,8 +255,8 @@ class Quadrangle(WindowTransform):
         x, y = x + shear[..., :1] * aspect * y, y + shear[..., 1:] / aspect * x
         cos, sin = angle.cos(), angle.sin()
         x, y = x * cos + y * (aspect * sin), y * cos - x * (sin / aspect)
-        normalised_x, normalised_y = grid[:, 0] / (half_x or 1), grid[:, 1] / (half_y or 1)
-        depth = 1 + projection[..., :1] * normalised_x + projection[..., 1:] * normalised_y
+        normalized_x, normalized_y = grid[:, 0] / (half_x or 1), grid[:, 1] / (half_y or 1)
+        depth = 1 + projection[..., :1] * normalized_x + projection[..., 1:] * normalized_y
         depth = torch.where(depth == 0, 1e-6, depth)
         return (offset.unsqueeze(-2) + torch.stack((x, y), -1)) / depth.unsqueeze(-1)
 
@@ -272,38 +266,41 @@ class _PushInside(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, points: Tensor, geometry: WindowGeometry, strength: float) -> Tensor:
+        """Return the points and remember which are off the map."""
         pushes = []
-        # The authors leave a margin of 0.001 normalised units for rounding.
+        # QFormer leaves a margin of 0.001 normalized units for rounding.
         for axis, half in enumerate(_half_extent(geometry)):
             start = (-geometry.left, -geometry.top)[axis]
             distance = points[..., axis] - (start + half)
             outside = distance.abs() > 1.001 * half
-            # A push per normalised unit is 1 / half of it per pixel.
+            # A push per normalized unit is 1 / half of it per pixel.
             pushes.append(outside * distance.sign() * (strength / (half or 1)))
         ctx.save_for_backward(torch.stack(pushes, -1))
         return points.view_as(points)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        """Add the push to the gradient."""
         (push,) = ctx.saved_tensors
         return gradient + push, None, None
 
 
 def build_window_transform(
-    config: str | dict | None, embed_dims: int, num_heads: int
+    config: str | dict[str, Any], embed_dims: int, num_heads: int
 ) -> WindowTransform:
-    """A transform from its config: a registered name, a dict with ``type``, or None (fixed)."""
-    if config is None:
-        config = 'FixedWindow'
-    if isinstance(config, str):
-        config = dict(type=config)
-    if 'type' not in config:
-        config = dict(type='VariedSizeWindow', **config)
-    options = {key: value for key, value in config.items() if key != 'type'}
-    name = config['type'].removeprefix('mmvsa.')
+    """Build a window transform from a registered name or a dict with ``type``.
+
+    Raises:
+        ValueError: An unknown name, an option outside its range.
+        TypeError: An option that the transform does not have.
+    """
+    options = dict(type=config) if isinstance(config, str) else dict(config)
+    name = str(options.pop('type', None)).removeprefix('mmvsa.')
     # `get` rather than `build`: the family has one registry, whatever the default scope is.
     transform = WINDOW_TRANSFORMS.get(name)
     if transform is None:
         known = sorted(WINDOW_TRANSFORMS.module_dict)
-        raise ValueError(f'unknown window transform {name!r}; choose one of {known}')
-    return transform(embed_dims=embed_dims, num_heads=num_heads, **options)
+        raise ValueError(
+            f'unknown window transform {name!r}; choose one of {known}{did_you_mean(name, known)}'
+        )
+    return transform(embed_dims, num_heads, **options)

@@ -11,8 +11,7 @@ TWO_STAGES = dict(
     depths=(1, 2),
     num_heads=(2, 2),
     rc_heads=(2, 2),
-    rc_attention=('window', 'vsa'),
-    nc_attention=('window', 'vsa'),
+    attention=('window', 'vsa'),
     nc_groups=(1, 4),
     rc_groups=(1, 4),
 )
@@ -34,7 +33,6 @@ DEPTHS = {
             type='mmvsa.ViTAE',
             out_type='avg_featmap',
             arch=dict(
-                embed_dims=(16,),
                 token_dims=(16,),
                 depths=(11,),
                 num_heads=(2,),

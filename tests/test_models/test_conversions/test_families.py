@@ -3,16 +3,13 @@
 import pytest
 import torch
 from cli import ROOT, load_tool
-from reference import describe, state_dict
+from reference import describe
 
-from mmvsa.models import convert_vitaev2
 from mmvsa.models.conversions import (
     FAMILIES,
-    CheckpointError,
     adapt_state_dict,
     find_family,
     is_foreign,
-    rename_keys,
 )
 
 REFERENCES = {
@@ -53,34 +50,3 @@ def test_the_tables_of_the_documentation_are_those_of_the_families():
 def test_a_page_without_marks_is_an_error():
     with pytest.raises(ValueError, match='begin files'):
         load_tool('model_converters/key_tables').render('# Checkpoints\n')
-
-
-def test_an_encoder_with_two_norms_per_attention_is_refused():
-    """P3M-Net's encoder has ViTAEv2's names, and a norm that ViTAEv2 has not."""
-    encoder = {
-        'layers.0.NC.0.norm1.weight': torch.ones(64),
-        'layers.0.NC.0.attn.kqv.weight': torch.ones(192, 64),
-        'layers.0.NC.0.attn.norm1.weight': torch.zeros(64),
-    }
-    with pytest.raises(CheckpointError) as caught:
-        adapt_state_dict(encoder)
-    for key in ('layers.0.NC.0.norm1.weight', 'layers.0.NC.0.attn.norm1.weight'):
-        assert repr(key) in str(caught.value)
-    assert "become 'stages.0.blocks.0.norm1.weight'" in str(caught.value)
-
-
-def test_the_conversion_is_pure():
-    official = state_dict('ViTAEv2_VSA_S')
-    before = {key: value.clone() for key, value in official.items()}
-    first, second = convert_vitaev2(official), convert_vitaev2(official)
-    assert list(official) == list(before)
-    assert all(torch.equal(official[key], before[key]) for key in before)
-    assert all(torch.equal(first[key], second[key]) for key in first)
-
-
-def test_rows_of_two_regressors_interleave_by_head():
-    heads = torch.arange(8.0)
-    offsets = {'x.attn.sampling_offsets.2.bias': heads, 'x.attn.sampling_scales.2.bias': -heads}
-    table = find_family({'layers.0.NC.0.x': 0}).tables['ViTAEv2']
-    (joined,) = rename_keys(offsets, table).values()
-    assert joined.tolist() == [0, 1, -0.0, -1, 2, 3, -2, -3, 4, 5, -4, -5, 6, 7, -6, -7]

@@ -4,17 +4,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmvsa.models import FullAttention, WindowedAttention
-from mmvsa.models.layers import build_window_transform, window_partition
-from mmvsa.ops.backends import select_backend
+from mmvsa.models import FullAttention, SampledWindowAttention, WindowAttention
+from mmvsa.models.layers import build_attention, build_window_transform
+from mmvsa.models.layers.attention import expand_attention
+from mmvsa.ops import BACKENDS
 from mmvsa.registry import WINDOW_TRANSFORMS
 
 SIZES = [(14, 14), (10, 17), (3, 20), (1, 1), (7, 6)]
 
 
 def build(transform='VariedSizeWindow', regressor_std=0.0, dtype=torch.float64, **options):
+    """Sampled windows, or fixed ones where the transform is None."""
     torch.manual_seed(0)
-    attention = WindowedAttention(12, 3, transform=transform, **options).to(dtype)
+    if transform is None:
+        attention = WindowAttention(12, 3, **options).to(dtype)
+    else:
+        attention = SampledWindowAttention(12, 3, transform=transform, **options).to(dtype)
     if regressor_std:
         torch.nn.init.normal_(attention.transform.regressor.weight, std=regressor_std)
         torch.nn.init.normal_(attention.transform.regressor.bias, std=regressor_std)
@@ -26,22 +31,22 @@ def build(transform='VariedSizeWindow', regressor_std=0.0, dtype=torch.float64, 
 @pytest.mark.parametrize('window_size', [4, 7])
 def test_fresh_vsa_equals_window_attention(size, padding, window_size):
     vsa = build(window_size=window_size, padding=padding)
-    fixed = build('FixedWindow', window_size=window_size, padding=padding)
+    fixed = build(None, window_size=window_size, padding=padding)
     fixed.load_state_dict(vsa.state_dict(), strict=False)
     x = torch.randn(2, *size, 12, dtype=torch.float64)
     torch.testing.assert_close(vsa(x), fixed(x), rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize('window_size', [4, 7])
-def test_fresh_vsa_samples_the_windows_own_pixels_exactly(window_size):
+def test_fresh_vsa_points_are_the_windows_own_pixels(window_size):
     vsa = build(window_size=window_size, dtype=torch.float32)
-    x = torch.randn(2, 10, 17, 12)
-    geometry = vsa.geometry(x)
-    _, kv = vsa._project(x)
-    points = vsa.transform.points(vsa.transform.predict(x, geometry), geometry)
-    k, v = vsa._sample(select_backend('torch', x.device), kv, points)
-    expected = window_partition(geometry.pad(kv.flatten(3)), window_size, 3)
-    assert torch.equal(torch.cat((k, v), -1), expected)
+    points = vsa.window_points(torch.randn(1, 10, 17, 12))[0, 0]
+    for row in range(points.shape[0]):
+        for column in range(points.shape[1]):
+            x, y = points[row, column].view(window_size, window_size, 2).unbind(-1)
+            first = torch.arange(window_size, dtype=torch.float32)
+            assert torch.equal(x, (column * window_size + first).expand_as(x))
+            assert torch.equal(y, (row * window_size + first)[:, None].expand_as(y))
 
 
 def reference_attention(attention, x):
@@ -143,8 +148,8 @@ def test_any_size_is_finite_with_gradients(size):
 
 
 def test_zero_and_projected_padding_differ_only_where_padded():
-    zero = build('FixedWindow', window_size=4)
-    projected = build('FixedWindow', window_size=4, padding_token='projected')
+    zero = build(None, window_size=4)
+    projected = build(None, window_size=4, padding_token='projected')
     torch.nn.init.normal_(zero.qkv.bias)
     projected.load_state_dict(zero.state_dict())
     whole, ragged = (torch.randn(1, 8, w, 12, dtype=torch.float64) for w in (8, 10))
@@ -153,18 +158,23 @@ def test_zero_and_projected_padding_differ_only_where_padded():
     assert difference[:8].max() < 1e-14 and difference[8:].min() > 1e-6
 
 
-def test_swapped_offset_unit_differs_on_oblong_maps_only():
+def test_swapped_offset_unit_differs_on_non_square_maps_only():
     axis = build(regressor_std=0.5, window_size=4)
-    swapped = build(dict(offset_unit='swapped'), window_size=4)
+    swapped = build(dict(type='VariedSizeWindow', offset_unit='swapped'), window_size=4)
     swapped.load_state_dict(axis.state_dict())
-    square, oblong = (torch.randn(1, 8, w, 12, dtype=torch.float64) for w in (8, 16))
+    square, non_square = (torch.randn(1, 8, w, 12, dtype=torch.float64) for w in (8, 16))
     torch.testing.assert_close(axis(square), swapped(square))
-    assert (axis(oblong) - swapped(oblong)).abs().max() > 1e-4
+    assert (axis(non_square) - swapped(non_square)).abs().max() > 1e-4
 
 
 def test_torch_initialisation_of_the_regressor():
     assert build().transform.regressor.weight.abs().sum() == 0
-    assert build(dict(regressor_init='torch')).transform.regressor.weight.std() > 0.05
+    assert (
+        build(
+            dict(type='VariedSizeWindow', regressor_init='torch')
+        ).transform.regressor.weight.std()
+        > 0.05
+    )
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
@@ -220,18 +230,99 @@ def test_full_attention_matches_torch():
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(num_heads=5), 'num_heads=5 does not divide the width 12'),
+        (dict(num_heads=5), 'num_heads=5 does not divide out_dims=12'),
         (dict(padding='left'), "padding must be one of .* got 'left'"),
         (dict(window_size=0), 'window_size must be at least 1'),
-        (dict(backend='numpy'), "unknown sampling backend 'numpy'"),
-        (dict(transform='Spiral'), "unknown window transform 'Spiral'.*FixedWindow"),
-        (dict(padding_token='projected'), 'needs a fixed window'),
-        (dict(transform=dict(offset_unit='yards')), "offset_unit must be one of .* 'yards'"),
+        (dict(backend='numpy'), "unknown backend 'numpy'"),
+        (dict(transform='Spiral'), "unknown window transform 'Spiral'.*Quadrangle"),
+        (dict(transform=dict(type='Quadrangle', offset_unit='yards')), "offset_unit .* 'yards'"),
+        (dict(position='rows'), "position must be one of .* got 'rows'"),
+        (dict(attn_drop=1.0), r'attn_drop must be in \[0, 1\), got 1.0'),
     ],
 )
 def test_wrong_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
-        WindowedAttention(**{'embed_dims': 12, 'num_heads': 3, **options})
+        SampledWindowAttention(**{'embed_dims': 12, 'num_heads': 3, **options})
+
+
+@pytest.mark.parametrize(
+    ('options', 'reason'),
+    [
+        (dict(attn_drop=0.1), 'attn_drop'),
+        (dict(position='decomposed'), "position='decomposed'"),
+        (dict(separate_windows=True), 'separate_windows'),
+        (dict(window_size=20), 'window_size is at most 16, not 20'),
+    ],
+)
+def test_what_a_backend_cannot_do_is_an_error_at_construction(options, reason):
+    with pytest.raises(ValueError, match=f"backend 'triton' cannot be used here.*{reason}"):
+        SampledWindowAttention(12, 3, backend='triton', **options)
+    assert SampledWindowAttention(12, 3, **options).backend == 'auto'  # which passes it by
+
+
+def test_a_backend_gets_what_the_layer_has(monkeypatch):
+    """The protocol: q, k and v of the map, windows, the layer's spec, a bias."""
+    seen = {}
+
+    class Recorder:
+        name = 'torch'
+
+        def reasons(self, device=None, spec=None):
+            return []
+
+        def attend(self, qkv, windows, *, spec, bias, training):
+            seen.update(qkv=qkv.shape, points=windows.points.shape, spec=spec, bias=bias.shape)
+            return qkv[:, :, :, 0].flatten(3)
+
+    monkeypatch.setattr('mmvsa.ops.backends.BACKENDS', (Recorder(),))
+    attention = build(window_size=4, backend='torch')
+    attention(torch.randn(2, 6, 9, 12, dtype=torch.float64))
+    assert seen['qkv'] == (2, 6, 9, 3, 3, 4) and seen['points'] == (2, 2, 3, 3, 16, 2)
+    assert seen['bias'] == (1, 3, 16, 16)
+    assert (seen['spec'].num_heads, seen['spec'].head_dims) == (3, 4)
+    assert [backend.name for backend in BACKENDS] == ['mmcv', 'torch', 'triton']
+
+
+@pytest.mark.parametrize(
+    ('config', 'kind', 'transform'),
+    [
+        ('full', 'FullAttention', None),
+        ('window', 'WindowAttention', None),
+        ('vsa', 'SampledWindowAttention', 'VariedSizeWindow'),
+        ('rvsa', 'SampledWindowAttention', 'RotatedVariedSizeWindow'),
+        ('quadrangle', 'SampledWindowAttention', 'Quadrangle'),
+        ('mmvsa.WindowAttention', 'WindowAttention', None),
+        (dict(type='vsa', transform='Quadrangle'), 'SampledWindowAttention', 'Quadrangle'),
+        (
+            dict(type='rvsa', transform=dict(coords_lambda=0.5)),
+            'SampledWindowAttention',
+            'RotatedVariedSizeWindow',
+        ),
+    ],
+)
+def test_one_vocabulary(config, kind, transform):
+    attention = build_attention(expand_attention(config), 12, 3, window_size=4)
+    assert type(attention).__name__ == kind
+    if transform:
+        assert type(attention.transform).__name__ == transform
+        wanted = config['transform'] if isinstance(config, dict) else {}
+        expected = wanted.get('coords_lambda', 0.0) if isinstance(wanted, dict) else 0.0
+        assert attention.transform.coords_lambda == expected
+
+
+@pytest.mark.parametrize(
+    ('config', 'error', 'message'),
+    [
+        ('windows', ValueError, "unknown attention 'windows'.*did you mean window"),
+        (dict(type='vsa', paddin='end'), ValueError, "no option 'paddin'; did you mean padding"),
+        (dict(type='full', window_size=7), ValueError, "FullAttention has no option 'window_size'"),
+        (dict(padding='end'), TypeError, 'a dict with type'),
+        (7, TypeError, 'must be a name or a dict'),
+    ],
+)
+def test_unknown_attentions_and_inert_options_are_refused(config, error, message):
+    with pytest.raises(error, match=message):
+        expand_attention(config)
 
 
 def test_a_member_is_added_as_one_small_class():

@@ -183,7 +183,7 @@ def tiny(**head) -> torch.nn.Module:
         num_heads=(1, 1, 2, 2),
         groups=(1, 4, 4, 8),
         mlp_ratio=2.0,
-        attention=('performer', 'full', 'full', 'full'),
+        attention=('PlainPerformer', 'full', 'full', 'full'),
     )
     head = dict(type='mmvsa.P3MHead', in_channels=arch['token_dims'], **head)
     return MODELS.build(

@@ -1,1 +1,0 @@
-"""Measuring speed, memory and cost of models. `tools/analysis_tools` is the command line."""

@@ -1,0 +1,100 @@
+"""Checks of constructor arguments: each returns the value or raises an error that names it."""
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+
+def check_int(name: str, value: Any, *, minimum: int = 1, maximum: int | None = None) -> int:
+    """Return ``value`` as an int within [minimum, maximum].
+
+    Raises:
+        TypeError: ``value`` is no integer.
+        ValueError: ``value`` is out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f'{name} must be an integer, got {value!r}')
+    if value < minimum or (maximum is not None and value > maximum):
+        limit = f'at least {minimum}' if maximum is None else f'from {minimum} to {maximum}'
+        raise ValueError(f'{name} must be {limit}, got {value}')
+    return int(value)
+
+
+def check_number(name: str, value: Any, *, minimum: float = 0.0, exclusive: bool = False) -> float:
+    """Return ``value``, a finite number that is at least (or, if exclusive, above) ``minimum``.
+
+    Raises:
+        TypeError: ``value`` is no number.
+        ValueError: ``value`` is too small or not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f'{name} must be a number, got {value!r}')
+    if not math.isfinite(value) or value < minimum or (exclusive and value == minimum):
+        limit = f'above {minimum:g}' if exclusive else f'at least {minimum:g}'
+        raise ValueError(f'{name} must be a finite number {limit}, got {value}')
+    return float(value)
+
+
+def check_rate(name: str, value: Any) -> float:
+    """Return ``value``, a drop rate in [0, 1).
+
+    Raises:
+        TypeError: ``value`` is no number.
+        ValueError: ``value`` is outside [0, 1).
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f'{name} must be a number, got {value!r}')
+    if not 0 <= value < 1:
+        raise ValueError(f'{name} must be in [0, 1), got {value}')
+    return float(value)
+
+
+def check_bool(name: str, value: Any) -> bool:
+    """Return ``value``, True or False.
+
+    Raises:
+        TypeError: ``value`` is neither.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f'{name} must be True or False, got {value!r}')
+    return value
+
+
+def check_choice(name: str, value: Any, choices: Iterable[Any]) -> Any:
+    """Return ``value`` if it is one of ``choices``.
+
+    Raises:
+        ValueError: ``value`` is none of them; the message lists them.
+    """
+    known = list(choices)
+    if not any(type(value) is type(choice) and value == choice for choice in known):
+        raise ValueError(f'{name} must be one of {known}, got {value!r}')
+    return value
+
+
+def check_ints(name: str, value: Any, *, minimum: int = 1) -> tuple[int, ...]:
+    """Return a non-empty sequence of integers as a tuple.
+
+    Raises:
+        TypeError: ``value`` is no sequence of integers.
+        ValueError: ``value`` is empty or an entry is too small.
+    """
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f'{name} must be a sequence of integers, got {value!r}')
+    if not value:
+        raise ValueError(f'{name} must have at least one entry')
+    return tuple(check_int(f'{name}[{i}]', item, minimum=minimum) for i, item in enumerate(value))
+
+
+def check_divides(divisor_name: str, divisor: int, name: str, value: int) -> None:
+    """Raise ValueError unless ``divisor`` divides ``value``; the message names both."""
+    if value % divisor:
+        raise ValueError(f'{divisor_name}={divisor} does not divide {name}={value}')
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``'; did you mean a, b?'``, or ``''`` where nothing is near."""
+    near = difflib.get_close_matches(str(name), list(known), n=3, cutoff=0.5)
+    return f'; did you mean {", ".join(near)}?' if near else ''

@@ -1,0 +1,5 @@
+"""Necks, registered in ``mmvsa.registry.MODELS``."""
+
+from .simple_pyramid import SimplePyramid
+
+__all__ = ['SimplePyramid']

@@ -1,0 +1,23 @@
+"""What the command-line tools share: read a config, check it, build its runner."""
+
+from .config import load_config
+from .data import check_datasets, use_data_root
+from .distributed import leave_group
+from .errors import UsageError, usage_errors
+from .runner import build_runner, use_amp, use_resume
+from .testing import use_show_dir, use_tta, write_results
+
+__all__ = [
+    'UsageError',
+    'build_runner',
+    'check_datasets',
+    'leave_group',
+    'load_config',
+    'usage_errors',
+    'use_amp',
+    'use_data_root',
+    'use_resume',
+    'use_show_dir',
+    'use_tta',
+    'write_results',
+]

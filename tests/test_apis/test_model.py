@@ -1,0 +1,79 @@
+"""Models by name."""
+
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+
+import mmvsa
+from mmvsa import get_model, list_models
+from mmvsa.apis.model import model_config
+
+VITAEV2 = [
+    'vitaev2-48m',
+    'vitaev2-48m-vsa',
+    'vitaev2-b',
+    'vitaev2-b-vsa',
+    'vitaev2-b-vsa-ws12',
+    'vitaev2-s',
+    'vitaev2-s-vsa',
+    'vitaev2-s-vsa-widepcm',
+    'vitaev2-s-window',
+]
+
+
+def test_list_models():
+    assert list_models('vitaev2*') == VITAEV2
+    assert 'vitaev2-s' not in list_models('*vsa*')
+    assert set(list_models('vitaev2*vsa*')) == {n for n in VITAEV2 if 'vsa' in n}
+    assert list_models('nothing*') == []
+
+
+def test_unknown_name_lists_near_ones():
+    with pytest.raises(ValueError, match="unknown model 'vitaev2-s-vsaa'.*'vitaev2-s-vsa'"):
+        get_model('vitaev2-s-vsaa')
+
+
+@pytest.mark.parametrize('name', list_models())
+def test_every_name_builds(name):
+    with torch.device('meta'):
+        model = get_model(name, num_classes=7)
+    assert model.head.fc.out_features == 7
+
+
+def test_model_gives_logits_and_dicts_merge():
+    model = get_model(
+        'vitaev2-s-vsa',
+        num_classes=5,
+        backbone=dict(out_indices=(0, 1, 2, 3), drop_path_rate=0.1),
+        head=dict(topk=(1, 3)),
+    ).eval()
+    with torch.no_grad():
+        logits = model(torch.randn(2, 3, 64, 96))
+    assert logits.shape == (2, 5)
+    assert model.backbone.out_indices == (0, 1, 2, 3)
+    assert model.backbone.stages[3].blocks[1].drop_path.drop_prob == pytest.approx(0.1)
+    assert model.head.topk == (1, 3)
+
+
+def test_arch_may_be_replaced():
+    config = model_config('vitaev2-s-vsa', backbone=dict(arch='b-vsa'))
+    assert config['head']['in_channels'] == 1024
+
+
+def test_a_runner_does_not_write_over_loaded_weights(tmp_path):
+    path = tmp_path / 'weights.pth'
+    torch.save(get_model('vitaev2-s-vsa', num_classes=3).state_dict(), path)
+    model = get_model('vitaev2-s-vsa', pretrained=path, num_classes=3)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    model.init_weights()
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize('scope', ['mmdet', 'mmseg'])
+def test_builds_inside_another_packages_scope(scope):
+    with DefaultScope.overwrite_default_scope(scope), torch.device('meta'):
+        assert get_model('vitaev2-s-vsa').head.fc.out_features == 1000
+
+
+def test_version_is_public():
+    assert mmvsa.__version__.count('.') == 2

@@ -1,0 +1,68 @@
+"""Convolution branches: shapes, order of layers, errors."""
+
+import pytest
+import torch
+from torch import nn
+
+from mmvsa.models.layers import (
+    ParallelConvolution,
+    PyramidReduction,
+    pad_to_multiple,
+    to_nchw,
+    to_nhwc,
+)
+
+
+@pytest.mark.parametrize('stride', [1, 2, 4])
+@pytest.mark.parametrize('kernel_size', [1, 3, 7])
+def test_pyramids_divide_the_map_by_the_stride(stride, kernel_size):
+    pyramid = PyramidReduction(3, 4, stride=stride, kernel_size=kernel_size, dilations=(1, 2, 3))
+    out = pyramid(torch.randn(2, 3, 8, 12))
+    assert out.shape == (2, 12, 8 // stride, 12 // stride) and pyramid.out_channels == 12
+
+
+def test_order_of_layers():
+    def kinds(**options):
+        branch = ParallelConvolution((4, 8, 8, 4), groups=2, **options)
+        return [type(layer).__name__ for layer in branch]
+
+    assert kinds() == ['Conv2d', 'BatchNorm2d', 'SiLU', 'Conv2d', 'BatchNorm2d', 'SiLU', 'Conv2d']
+    # ViTAE's reduction cells
+    assert kinds(norms=(False, True, False), last_activation=True) == [
+        'Conv2d', 'SiLU', 'Conv2d', 'BatchNorm2d', 'SiLU', 'Conv2d', 'SiLU',
+    ]  # fmt: skip
+
+
+def test_strides_shrink_the_map():
+    branch = ParallelConvolution((4, 8, 8, 6), strides=(2, 2, 1))
+    assert branch(torch.randn(2, 4, 8, 12)).shape == (2, 6, 2, 3)
+    assert all(layer.groups == 1 for layer in branch if isinstance(layer, nn.Conv2d))
+
+
+def test_layouts_and_padding():
+    x = torch.randn(1, 5, 6, 3)
+    assert to_nchw(x).is_contiguous(memory_format=torch.channels_last)
+    assert to_nhwc(to_nchw(x)).data_ptr() == x.data_ptr()
+    padded = pad_to_multiple(to_nchw(x), 4)
+    assert padded.shape == (1, 3, 8, 8) and not padded[:, :, 5:].any()
+    assert pad_to_multiple(padded, 4) is padded
+
+
+@pytest.mark.parametrize(
+    ('build', 'message'),
+    [
+        (lambda: ParallelConvolution((4, 8), groups=1), r'n \+ 1, n and n entries'),
+        (lambda: ParallelConvolution((4, 6, 6, 4), groups=4), 'groups=4 does not divide'),
+        (
+            lambda: PyramidReduction(3, 4, stride=1, kernel_size=2, dilations=(1,)),
+            'a stride of 1 cannot center',
+        ),
+        (
+            lambda: PyramidReduction(3, 4, stride=2, kernel_size=3, dilations=()),
+            'dilations must have at least one entry',
+        ),
+    ],
+)
+def test_wrong_options_are_named(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()

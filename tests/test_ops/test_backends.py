@@ -1,0 +1,56 @@
+"""The table of backends and the choice among them."""
+
+import pytest
+import torch
+
+from mmvsa.models import SampledWindowAttention
+from mmvsa.ops import (
+    BACKENDS,
+    AttentionSpec,
+    backend_table,
+    check_backend,
+    select_backend,
+    set_backend,
+)
+
+CPU = torch.device('cpu')
+SPEC = AttentionSpec(num_heads=2, head_dims=8, window_size=4, scale=1.0)
+
+
+def test_table_lists_every_backend_with_a_reason():
+    table = backend_table('cpu')
+    assert [name for name, _, _ in table] == [backend.name for backend in BACKENDS]
+    assert ('torch', True, '') in table
+    for _, available, reason in table:
+        assert available == (reason == '')
+
+
+def test_missing_backend_asked_for_by_name_says_why():
+    with pytest.raises(RuntimeError, match='mmcv.*compiled for CUDA and the tensors are on cpu'):
+        select_backend('mmcv', CPU)
+
+
+def test_unknown_backend_lists_the_known():
+    with pytest.raises(ValueError, match="unknown backend 'cuda'.*auto.*mmcv.*torch"):
+        check_backend('cuda', SPEC)
+
+
+def test_auto_takes_the_first_that_runs():
+    assert select_backend('auto', CPU, SPEC).name == 'torch'
+
+
+def test_set_backend_reaches_every_layer_or_none():
+    def model(**options):
+        layers = [
+            SampledWindowAttention(16, 2, 4, backend='torch'),
+            SampledWindowAttention(16, 2, 4, backend='torch', **options),
+        ]
+        return torch.nn.Sequential(*layers)
+
+    assert [layer.backend for layer in set_backend(model(), 'triton')] == ['triton', 'triton']
+    refused = model(separate_windows=True)
+    with pytest.raises(ValueError, match="backend 'triton' cannot be used here.*separate_windows"):
+        set_backend(refused, 'triton')
+    assert [layer.backend for layer in refused] == ['torch', 'torch']
+    with pytest.raises(ValueError, match='unknown backend'):
+        set_backend(refused, 'cuda')

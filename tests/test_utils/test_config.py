@@ -1,0 +1,49 @@
+"""Reading configs."""
+
+from pathlib import Path
+
+import pytest
+from cli import ROOT
+from mmengine.config.utils import MODULE2PACKAGE
+
+from mmvsa.utils import UsageError, load_config
+from mmvsa.utils.config import OPTIONAL_HOSTS
+
+IMAGENET = ROOT / 'configs/vitaev2_vsa/vitaev2-s-vsa_8xb128_in1k.py'
+
+
+def test_an_explicit_option_wins(tmp_path: Path) -> None:
+    options = {'data_root': str(tmp_path), 'val_dataloader.dataset.data_root': 'elsewhere'}
+    cfg = load_config(IMAGENET, options)
+    assert cfg.train_dataloader.dataset.data_root == str(tmp_path)
+    assert cfg.val_dataloader.dataset.data_root == 'elsewhere'
+
+
+def test_bases_of_other_packages(tmp_path: Path) -> None:
+    child = tmp_path / 'child.py'
+    child.write_text("_base_ = ['mmseg::_base_/default_runtime.py']")
+    assert load_config(child).default_scope == 'mmseg'
+
+
+@pytest.mark.parametrize('package', ['mmrotate', 'mmpose', 'mmsomething'])
+def test_bases_of_a_missing_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    """An optional one is named with the way to install it; another is MMEngine's error."""
+    monkeypatch.setitem(MODULE2PACKAGE, package, package)
+    monkeypatch.setattr('mmengine.config.config.is_installed', lambda _: False)
+    child = tmp_path / 'child.py'
+    child.write_text(f"_base_ = ['{package}::_base_/default_runtime.py']")
+    if package in OPTIONAL_HOSTS:
+        with pytest.raises(UsageError, match=f'install.sh {OPTIONAL_HOSTS[package]}$'):
+            load_config(child)
+    else:
+        with pytest.raises(ModuleNotFoundError, match='is not installed'):
+            load_config(child)
+
+
+def test_config_folder_and_unknown_name(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match='is a folder'):
+        load_config(tmp_path)
+    with pytest.raises(UsageError, match='does not exist$'):
+        load_config(tmp_path / 'zzz.py')

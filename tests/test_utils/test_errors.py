@@ -1,0 +1,23 @@
+"""One line for errors that a user can correct."""
+
+import pytest
+
+from mmvsa.utils import UsageError, usage_errors
+from mmvsa.utils.errors import did_you_mean
+
+
+def test_one_line_and_status_2(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stopped, usage_errors():
+        raise UsageError('config x.py does not exist')
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == 'error: config x.py does not exist\n'
+
+
+def test_other_errors_pass() -> None:
+    with pytest.raises(KeyError), usage_errors():
+        raise KeyError('a bug')
+
+
+def test_near_names() -> None:
+    assert did_you_mean('vsa-s', ['vsa-b', 'resnet']) == '; did you mean vsa-b?'
+    assert did_you_mean('vsa-s', ['resnet']) == ''
