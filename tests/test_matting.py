@@ -28,7 +28,6 @@ train_cfg = dict(max_epochs=1, val_interval=1)
 
 
 def tiny_config(folder: Path, extra: str = '') -> Path:
-    (folder / 'scenes').mkdir()
     path = folder / 'tiny.py'
     path.write_text(TINY.format(root=str(folder / 'scenes'), extra=extra))
     return path
