@@ -77,7 +77,7 @@ def test_every_model_is_in_one_table_of_the_zoo() -> None:
     shown = [entry for _, _, rows in zoo.sections(entries) for entry in rows]
     assert sorted(entry.name for entry in shown) == sorted(m['Name'] for m in MODELS_LISTED)
     classifiers = [entry for entry in entries if 'FLOPs' in entry.metadata]
-    assert {entry.model for entry in classifiers} == set(list_models())
+    assert {entry.model for entry in classifiers} == set(list_models()) - {'p3m-net_vitae-s'}
     for entry in entries:
         if not entry.measured_here and 'quickstart' not in entry.config:
             assert entry.metadata['Source'].startswith('https://github.com/ViTAE-Transformer/')

@@ -37,7 +37,8 @@ def test_unknown_name_lists_near_ones():
 def test_every_name_builds(name):
     with torch.device('meta'):
         model = get_model(name, num_classes=7)
-    assert model.head.fc.out_features == 7
+    if hasattr(model, 'head'):  # matting networks have other heads, without classes
+        assert model.head.fc.out_features == 7
 
 
 def test_model_gives_logits_and_dicts_merge():

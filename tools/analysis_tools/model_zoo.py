@@ -207,6 +207,7 @@ def sections(entries: Sequence[Entry]) -> list[tuple[str, Sequence[Column], list
         ('Oriented detection on DOTA', _ORIENTED, folder('oriented_rcnn')),
         ('Segmentation', _SEGMENTATION, folder('upernet')),
         ('Pose', _POSE, folder('topdown_heatmap')),
+        ('Matting', _dense(), folder('matting')),
         ('Quickstart', _QUICKSTART, folder('quickstart')),
     ]
 

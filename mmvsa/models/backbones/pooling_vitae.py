@@ -227,7 +227,8 @@ class PoolingViTAE(Backbone):
 
     def layer_modules(self) -> list[nn.Module]:
         """Return what shrinks the map and the cells, stage by stage."""
-        return [cell for stage in self.stages for cell in (stage.reduction, *stage.blocks)]
+        stages: list[Any] = list(self.stages)
+        return [cell for stage in stages for cell in (stage.reduction, *stage.blocks)]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map (B, 3, H, W) to one (B, C, H', W') for each of ``out_indices``."""
@@ -255,6 +256,7 @@ class PoolingViTAE(Backbone):
         outputs: list[Tensor] = []
         maps: list[Tensor] = []
         indices: list[Tensor] = []
+        stage: Any
         for stage in self.stages:
             x, pooled, places = self.run_cell(stage.reduction, x)
             maps += pooled
