@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ['__version__', 'get_model', 'list_models', 'registry']
 
-_SUBMODULES = ('apis', 'datasets', 'engine', 'evaluation', 'models', 'ops', 'visualization')
+_SUBMODULES = (
+    'apis',
+    'datasets',
+    'engine',
+    'evaluation',
+    'hub',
+    'models',
+    'ops',
+    'visualization',
+)
 
 # MMEngine knows packages by their distributions: not mmvsa, and mmseg only as `mmsegmentation`
 # (onedl-mmsegmentation is another distribution). It takes the name of a module as well.
@@ -28,6 +37,7 @@ MODULE2PACKAGE.setdefault('mmvsa', 'mmvsa')
 if not is_installed(MODULE2PACKAGE['mmseg']):
     MODULE2PACKAGE['mmseg'] = 'mmseg'
 
+# mmpretrain's hub is filled where it is there: importing it takes longer than torch.
 if 'mmpretrain' in sys.modules:
     from .hub import register_models
 

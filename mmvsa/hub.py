@@ -9,7 +9,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def metafile_root() -> Path | None:
-    """The folder that ``model-index.yml`` and the paths in it are relative to, if there is one.
+    """Return the folder that ``model-index.yml`` and its paths are relative to, if there is one.
 
     It is ``mmvsa/.mim`` of an installed package, or the checkout.
     """
@@ -20,7 +20,7 @@ def metafile_root() -> Path | None:
 
 
 def classification_metafiles(root: Path) -> dict[Path, list[str]]:
-    """Metafiles that list a classifier (mmpretrain builds no detectors), with their models."""
+    """Return the metafiles of classifiers (mmpretrain builds no others) and their models."""
     index = yaml.safe_load((root / 'model-index.yml').read_text())
     paths = [root / name for name in index['Import'] if (root / name).is_file()]
     contents = {path: yaml.safe_load(path.read_text())['Models'] for path in paths}
@@ -36,7 +36,10 @@ def _is_classifier(model: dict) -> bool:
 
 
 def register_models() -> None:
-    """Tell mmpretrain, where it is installed, the models of the metafiles; once."""
+    """Add the models of the metafiles to mmpretrain's hub, where mmpretrain is installed.
+
+    ``import mmvsa`` does so if mmpretrain has been imported before.
+    """
     root = metafile_root()
     if root is None or not is_installed('mmpretrain'):
         return

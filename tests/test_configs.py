@@ -42,6 +42,29 @@ def test_builds_and_fits(path: Path) -> None:
     assert cfg.train_cfg and cfg.param_scheduler and cfg.optim_wrapper
 
 
+def test_mmsegs_bases_come_after_mmvsa() -> None:
+    """MMEngine finds `mmseg::` once mmvsa is imported, by the first base (seg_runtime.py)."""
+    importing = [
+        path for path in (ROOT / 'configs').rglob('*.py') if '__import__' in path.read_text()
+    ]
+    assert importing == [ROOT / 'configs/_base_/seg_runtime.py']
+    checked = 0
+    for path in CONFIGS:
+        bases = Config._get_base_files(str(path))
+        if any(uses_mmseg(path.parent / base) for base in bases):
+            first = (path.parent / bases[0]).resolve()
+            assert first in (importing[0], *CONFIGS), path
+            checked += 1
+    assert checked > 30
+
+
+def uses_mmseg(path: Path) -> bool:
+    """Whether a base is mmseg's or has one of mmseg's."""
+    if '::' in str(path):
+        return 'mmseg::' in str(path)
+    return any(uses_mmseg(path.parent / base) for base in Config._get_base_files(str(path)))
+
+
 def input_channels(cfg: Config) -> dict[str, int | list[int]]:
     """Channels that the parts fed by the backbone expect."""
     if cfg.get('default_scope') == 'mmpretrain':

@@ -8,6 +8,7 @@ from hosts import require_host_of
 from mmengine.registry import MODELS, init_default_scope
 
 from mmvsa import list_models
+from mmvsa.hub import register_models
 from mmvsa.utils import load_config
 
 zoo = load_tool('analysis_tools/model_zoo')
@@ -98,6 +99,7 @@ def test_accuracy_of_the_zoo_by_hand() -> None:
 def test_mmpretrain_lists_the_classifiers_of_the_zoo() -> None:
     import mmpretrain
 
+    register_models()
     names = {entry.name for entry in zoo.read_entries(ROOT) if zoo.is_classifier(entry)}
     assert set(mmpretrain.list_models('*vsa*')) == {name for name in names if 'vsa' in name}
     families = {entry.model for entry in zoo.read_entries(ROOT) if entry.name in names}
@@ -105,9 +107,9 @@ def test_mmpretrain_lists_the_classifiers_of_the_zoo() -> None:
 
 
 def test_mmpretrain_finds_the_models() -> None:
-    """Importing mmvsa is enough, so that mmpretrain.get_model knows the names."""
     import mmpretrain
 
+    register_models()
     names = {model['Name'] for model in MODELS_LISTED if 'in1k' in model['Name']}
     assert names <= set(mmpretrain.list_models('*in1k*'))
     model = mmpretrain.get_model('vitaev2-s-vsa_8xb128_in1k')

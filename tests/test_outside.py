@@ -24,6 +24,7 @@ from mmengine.registry import (
 )
 from scenes import write_tiny_scenes
 
+import mmvsa
 from mmvsa.utils import use_data_root
 
 needs_installation = pytest.mark.skipif(
@@ -144,6 +145,70 @@ def test_mmpretrain(tmp_path: Path) -> None:
     write_tiny_scenes(tmp_path)
     run_host_tool('mmpretrain', tmp_path, CLASSIFICATION)
     assert (tmp_path / 'work/epoch_1.pth').is_file()
+
+
+def run_python(code: str) -> str:
+    """Run code in a process of its own and return its output."""
+    return run_command(sys.executable, '-c', code)
+
+
+def test_importing_mmvsa_loads_nothing_else() -> None:
+    """No host package, and no module that torch and MMEngine do not load: it is as quick."""
+    code = """
+import sys, torch, mmengine
+before = set(sys.modules)
+import mmvsa
+print(*sorted(set(sys.modules) - before))
+"""
+    loaded = run_python(code).splitlines()[-1].split()
+    assert loaded == ['mmvsa', 'mmvsa.registry', 'mmvsa.version']
+
+
+def test_registries_find_their_modules() -> None:
+    """From MMEngine's roots, with nothing imported before, as in a config without imports."""
+    code = """
+import mmengine.registry as root
+names = dict(
+    MODELS='RVSA', DATASETS='Digits', TRANSFORMS='LoadImage', HOOKS='NextStepsHook',
+    OPTIM_WRAPPERS='CpuAmpOptimWrapper', RUNNERS='FlexibleRunner', STRATEGIES='FSDPStrategy',
+    OPTIM_WRAPPER_CONSTRUCTORS='LayerDecayOptimWrapperConstructor', METRICS='ReaLAccuracy')
+for registry, name in names.items():
+    print(getattr(root, registry).get(f'mmvsa.{name}').__module__)
+"""
+    found = [line for line in run_python(code).splitlines() if line.startswith('mmvsa.')]
+    assert len(found) == 9
+
+
+def test_get_model_is_the_first_import() -> None:
+    code = """
+import mmvsa
+assert {'get_model', 'models'} <= set(dir(mmvsa))
+model = mmvsa.get_model('vitaev2-s-vsa', num_classes=3, backbone=dict(arch='s'))
+print(type(model).__name__, model.head.fc.out_features, mmvsa.models.ViTAEv2.__name__)
+"""
+    assert run_python(code).splitlines()[-1] == 'ImageClassifier 3 ViTAEv2'
+
+
+def test_unknown_attributes_are_errors() -> None:
+    with pytest.raises(AttributeError, match="'mmvsa' has no attribute 'get_models'"):
+        mmvsa.get_models  # noqa: B018
+
+
+@pytest.mark.parametrize('first', ['mmpretrain', 'mmvsa'])
+def test_mmpretrain_by_name(first: str) -> None:
+    """Where mmvsa is imported first, its models are registered by hand."""
+    imports = {
+        'mmpretrain': 'import mmpretrain, mmvsa',
+        'mmvsa': 'import mmvsa, mmpretrain, mmvsa.hub; mmvsa.hub.register_models()',
+    }
+    code = f"""
+{imports[first]}
+import torch
+with torch.device('meta'):
+    model = mmpretrain.get_model('vitaev2-s-vsa_8xb128_in1k')
+print(type(model.backbone).__name__)
+"""
+    assert run_python(code).splitlines()[-1] == 'ViTAEv2'
 
 
 @pytest.mark.parametrize(

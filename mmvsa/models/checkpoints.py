@@ -323,9 +323,16 @@ def load_pretrained(
 def _sort_keys(part: StateDict, model: nn.Module, report: LoadReport) -> StateDict:
     """Write into the report which keys fit, and return those."""
     own = model.state_dict()
+    backbones = [
+        (f'{name}.' if name else '', module)
+        for name, module in model.named_modules()
+        if hasattr(module, 'is_unbuilt')
+    ]
     for key, value in part.items():
         if key not in own:
-            report.unexpected.append(key)
+            # Stages that the outputs do not need are left out without a word.
+            if not any(key.startswith(p) and m.is_unbuilt(key[len(p) :]) for p, m in backbones):
+                report.unexpected.append(key)
         elif own[key].shape != value.shape:
             shapes = f'{tuple(value.shape)}, {tuple(own[key].shape)}'
             report.mismatched.append(f'{key}: {shapes}')

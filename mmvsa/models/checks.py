@@ -16,10 +16,11 @@ def check_int(name: str, value: Any, *, minimum: int = 1, maximum: int | None = 
     """
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f'{name} must be an integer, got {value!r}')
-    if value < minimum or (maximum is not None and value > maximum):
+    number = int(value)
+    if number < minimum or (maximum is not None and number > maximum):
         limit = f'at least {minimum}' if maximum is None else f'from {minimum} to {maximum}'
-        raise ValueError(f'{name} must be {limit}, got {value}')
-    return int(value)
+        raise ValueError(f'{name} must be {limit}, got {number}')
+    return number
 
 
 def check_number(name: str, value: Any, *, minimum: float = 0.0, exclusive: bool = False) -> float:
@@ -31,10 +32,11 @@ def check_number(name: str, value: Any, *, minimum: float = 0.0, exclusive: bool
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f'{name} must be a number, got {value!r}')
-    if not math.isfinite(value) or value < minimum or (exclusive and value == minimum):
+    number = float(value)
+    if not math.isfinite(number) or number < minimum or (exclusive and number == minimum):
         limit = f'above {minimum:g}' if exclusive else f'at least {minimum:g}'
         raise ValueError(f'{name} must be a finite number {limit}, got {value}')
-    return float(value)
+    return number
 
 
 def check_rate(name: str, value: Any) -> float:
@@ -46,9 +48,10 @@ def check_rate(name: str, value: Any) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f'{name} must be a number, got {value!r}')
-    if not 0 <= value < 1:
+    number = float(value)
+    if not 0 <= number < 1:
         raise ValueError(f'{name} must be in [0, 1), got {value}')
-    return float(value)
+    return number
 
 
 def check_bool(name: str, value: Any) -> bool:

@@ -22,6 +22,7 @@ class AttentionSpec:
         attn_drop: Rate at which attention weights are dropped in training.
         decomposed_position: The bias depends on the queries.
         separate_windows: Keys and values have windows of their own.
+        homography: The windows have the form of :attr:`Windows.homography`.
     """
 
     num_heads: int
@@ -31,12 +32,23 @@ class AttentionSpec:
     attn_drop: float = 0.0
     decomposed_position: bool = False
     separate_windows: bool = False
+    homography: bool = True
 
 
 class Windows(Protocol):
     """Windows to sample, see :class:`mmvsa.models.layers.window_transforms.SampledWindows`."""
 
-    geometry: WindowGeometry
+    @property
+    def geometry(self) -> WindowGeometry:
+        """The windows of the queries."""
+
+    @property
+    def homography(self) -> Tensor:
+        """(B, nH, nW, heads, 8), see :func:`mmvsa.ops.triton_attention.attend_triton`."""
+
+    @property
+    def push(self) -> float:
+        """Gradient that pushes coordinates back onto the map, part of that of the points."""
 
     @property
     def points(self) -> Tensor:
@@ -50,7 +62,9 @@ Bias = Tensor | Callable[[Tensor], Tensor] | None
 class Backend(Protocol):
     """A way to attend to sampled keys and values."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What configs call it."""
 
     def reasons(
         self, device: torch.device | None = None, spec: AttentionSpec | None = None

@@ -1,4 +1,4 @@
-"""The fused Triton kernel as a backend."""
+"""The Triton kernels as a backend."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from .protocol import AttentionSpec, Bias, Windows
 
 
 class TritonBackend:
-    """Sampling and attention in one kernel; samples stay in registers."""
+    """Sampling and attention by Triton; one kernel does both for windows of up to 8 x 8 pixels."""
 
     name = 'triton'
 
@@ -17,33 +17,18 @@ class TritonBackend:
     ) -> list[str]:
         """Return why it cannot run on ``device`` or serve ``spec``; empty if it can."""
         reasons = [] if device is None else triton_attention.unavailable_reasons(device)
-        if spec is not None:
-            limits = {
-                'it has no dropout of the attention weights (attn_drop)': spec.attn_drop > 0,
-                "it has no position='decomposed'": spec.decomposed_position,
-                'it has no separate_windows': spec.separate_windows,
-                f'its heads are at most {triton_attention.MAX_HEAD_DIMS} wide, not '
-                f'{spec.head_dims}': spec.head_dims > triton_attention.MAX_HEAD_DIMS,
-                f'its window_size is at most {triton_attention.MAX_WINDOW_SIZE}, not '
-                f'{spec.window_size}': spec.window_size > triton_attention.MAX_WINDOW_SIZE,
-            }
-            reasons += [reason for reason, present in limits.items() if present]
-        return reasons
+        return reasons if spec is None else reasons + triton_attention.unsupported_reasons(spec)
 
     def attend(
         self, qkv: Tensor, windows: Windows, *, spec: AttentionSpec, bias: Bias, training: bool
     ) -> Tensor:
         """Attend inside every window; see :class:`mmvsa.ops.protocol.Backend`."""
-        q, kv = qkv[:, :, :, 0], qkv[:, :, :, 1:].transpose(3, 4).flatten(4)
-        assert not callable(bias)
-        out = triton_attention.attend_triton(
-            q,
-            kv,
-            windows.points,
-            bias=None if bias is None else bias[0],
+        return triton_attention.attend_triton(
+            qkv,
+            windows.homography,
+            windows.geometry,
             scale=spec.scale,
-            window_size=spec.window_size,
-            top=windows.geometry.top,
-            left=windows.geometry.left,
+            bias=bias,
+            dropout=spec.attn_drop if training else 0.0,
+            push=windows.push,
         )
-        return out.flatten(-2)

@@ -6,7 +6,8 @@ from mmengine.registry import DefaultScope
 
 import mmvsa
 from mmvsa import get_model, list_models
-from mmvsa.apis.model import model_config
+from mmvsa.apis.model import collect_models, model_config
+from mmvsa.models.backbones import rvsa, swin_vsa
 
 VITAEV2 = [
     'vitaev2-48m',
@@ -26,6 +27,14 @@ def test_list_models():
     assert 'vitaev2-s' not in list_models('*vsa*')
     assert set(list_models('vitaev2*vsa*')) == {n for n in VITAEV2 if 'vsa' in n}
     assert list_models('nothing*') == []
+
+
+def test_names_come_from_the_backbone_modules(monkeypatch):
+    assert collect_models()['qformer-t'] == dict(type='mmvsa.QFormer', arch='t')
+    assert swin_vsa.MODELS_BY_NAME.keys() | rvsa.MODELS_BY_NAME.keys() < set(list_models())
+    monkeypatch.setattr(rvsa, 'MODELS_BY_NAME', {'qformer-t': dict(type='mmvsa.RVSA')})
+    with pytest.raises(ValueError, match="names models that others have: .'qformer-t'"):
+        collect_models.__wrapped__()
 
 
 def test_unknown_name_lists_near_ones():

@@ -105,10 +105,8 @@ def test_windows_padded_at_the_end(reference):
     """RSP's ViTAEv2 pads its windows on the right and at the bottom."""
     info = describe(reference)
     stages = tuple(range(len(info['features'])))
-    backbone = MODELS.build(dict(type='mmvsa.ViTAEv2', arch='s', out_indices=stages)).eval()
-    for module in backbone.modules():
-        if getattr(module, 'padding', None) == 'center':
-            module.padding = 'end'
+    config = dict(type='mmvsa.ViTAEv2', arch='s', attention=dict(padding='end'))
+    backbone = MODELS.build(dict(config, out_indices=stages)).eval()
     report = load_pretrained(backbone, state_dict(reference))
     # What the official model holds without using it.
     unused = {f'norm{stage}.{name}' for stage in range(4) for name in ('weight', 'bias')}

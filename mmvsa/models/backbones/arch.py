@@ -111,8 +111,8 @@ def modern_arch(arch: Mapping[str, Any]) -> Mapping[str, Any]:
         arch['attention'] = ('rvsa',) * (arch.pop('full_every') - 1) + ('full',)
     if 'relative_position' in arch:
         warn_renamed("arch['relative_position']", 'the option position of an attention')
-        position = {True: dict(position='table'), False: dict(position=None), None: {}}
-        options = position[arch.pop('relative_position')]
+        chosen = arch.pop('relative_position')
+        options = {} if chosen is None else dict(position='table' if chosen else None)
         for key in {'attention', 'reduction_attention'} & arch.keys():
             arch[key] = tuple(k if k == 'full' else dict(type=k, **options) for k in arch[key])
     return arch
@@ -205,10 +205,10 @@ def _merge_everywhere(
     useless = [k for k in options if not any(k in attention_options(c) for c in configs)]
     if useless:
         types = sorted({config['type'] for config in configs})
-        known = sorted(set().union(*(attention_options(config) for config in configs)))
+        every = sorted(set().union(*(attention_options(config) for config in configs)))
         raise ValueError(
-            f'attention: no stage has an option {useless[0]!r}{did_you_mean(useless[0], known)}; '
-            f'{types} have {known}'
+            f'attention: no stage has an option {useless[0]!r}{did_you_mean(useless[0], every)}; '
+            f'{types} have {every}'
         )
     return merged
 

@@ -38,7 +38,7 @@ class Backbone(BaseModule):
     """
 
     _is_init: bool  # MMEngine's mark of initialized weights
-    stages: nn.ModuleList
+    stages: Any  # ModuleList of stages
     out_channels: tuple[int, ...]
 
     def __init__(
@@ -173,19 +173,20 @@ class Backbone(BaseModule):
         own = {k: v for k, v in state_dict.items() if k.startswith(prefix)}
         plain = {k[len(prefix) :]: v for k, v in own.items()}
         adapted = resize_to_model(adapt_state_dict(plain), self)
-        adapted = {k: v for k, v in adapted.items() if not self._is_unbuilt(k)}
+        adapted = {k: v for k, v in adapted.items() if not self.is_unbuilt(k)}
         if adapted.keys() == plain.keys() and all(adapted[k] is plain[k] for k in plain):
             return
         for key in own:
             del state_dict[key]
         state_dict.update({prefix + k: v for k, v in adapted.items()})
 
-    def _is_unbuilt(self, key: str) -> bool:
-        """Return whether a key belongs to a stage after the last one that is built."""
-        parts = key.split('.', 2)
-        if parts[0] != 'stages' or len(parts) < 2 or not parts[1].isdigit():
+    def is_unbuilt(self, key: str) -> bool:
+        """Return whether a key of a state dict belongs to a stage that the outputs do not need."""
+        part, _, rest = key.partition('.')
+        number = rest.partition('.')[0]
+        if part not in ('stages', 'blocks') or not number.isdigit():
             return False
-        return self.num_built_stages <= int(parts[1]) < self.num_stages
+        return self.num_built_stages <= int(number) < self.num_stages
 
 
 def _check_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:

@@ -173,6 +173,12 @@ class SwinVSA(Backbone):
         norms = [getattr(self, f'norm{index}')] if index in self.out_indices else []
         return [self.stages[index], *norms]
 
+    def is_unbuilt(self, key: str) -> bool:
+        """Return whether a key belongs to a stage or a patch merging that is not built."""
+        return super().is_unbuilt(key) or key.startswith(
+            f'stages.{self.num_built_stages - 1}.downsample.'
+        )
+
     def layer_modules(self) -> list[nn.Module]:
         """Return the patch embedding, the blocks and the patch mergings."""
         layers = [self.patch_embed]

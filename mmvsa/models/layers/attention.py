@@ -321,6 +321,7 @@ class SampledWindowAttention(WindowedAttention):
             attn_drop=self.attn_drop,
             decomposed_position=self.position is not None,
             separate_windows=separate_windows,
+            homography=self.transform.has_homography,
         )
         self.backend = check_backend(backend, self.spec)
 

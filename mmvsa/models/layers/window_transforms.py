@@ -116,8 +116,8 @@ class WindowTransform(nn.Module):
         grid = geometry.local_grid(theta.device, theta.dtype)
         centers = geometry.centers(theta.device, theta.dtype)[:, :, None, None]
         points = centers + self.warp(theta, grid, geometry)
-        if self.coords_lambda:
-            points = _PushInside.apply(points, geometry, 10 * self.coords_lambda)
+        if self.push:
+            points = _PushInside.apply(points, geometry, self.push)
         return points
 
     def warp(self, theta: Tensor, grid: Tensor, geometry: WindowGeometry) -> Tensor:
@@ -133,16 +133,51 @@ class WindowTransform(nn.Module):
         """
         raise TypeError(f'{type(self).__name__} must define warp()')
 
+    def homography(self, theta: Tensor, geometry: WindowGeometry) -> Tensor:
+        """Return :meth:`warp` as the 8 numbers (a, ..., h) of a homography.
+
+        A pixel (x, y) of the window is moved to (a x + b y + c, d x + e y + f) / (g x + h y + 1),
+        both relative to the center of the window, in pixels; a depth of zero counts as 1e-6. The
+        order is that of torchvision's perspective coefficients. Kernels that sample inside
+        attention take these numbers instead of points; a transform that has no such form keeps
+        this method, and other backends compute it.
+
+        Args:
+            theta: (B, nH, nW, heads, num_params).
+            geometry: The map's.
+
+        Returns:
+            (B, nH, nW, heads, 8).
+
+        Raises:
+            TypeError: The transform is not a homography.
+        """
+        raise TypeError(f'{type(self).__name__} is not a homography')
+
+    @property
+    def push(self) -> float:
+        """What is added to the gradient of a normalized coordinate that is off the map."""
+        return 10 * self.coords_lambda
+
+    @property
+    def has_homography(self) -> bool:
+        """Whether :meth:`homography` is defined."""
+        return type(self).homography is not WindowTransform.homography
+
     def offset(self, prediction: Tensor, geometry: WindowGeometry) -> Tensor:
         """Convert predicted offsets (..., 2) as (x, y) from windows to pixels."""
+        unit_x, unit_y = self.offset_pixels(geometry)
+        return torch.stack((prediction[..., 0] * unit_x, prediction[..., 1] * unit_y), -1)
+
+    def offset_pixels(self, geometry: WindowGeometry) -> tuple[float, float]:
+        """Return the pixels along (x, y) that an offset of 1 stands for."""
         counts = [max(length // geometry.window_size, 1) for length in geometry.size]
         if self.offset_unit == 'swapped':
             counts.reverse()
         elif self.offset_unit == 'padded':
             counts = list(geometry.grid)
         (half_width, half_height), (rows, columns) = _half_extent(geometry), counts
-        unit_x, unit_y = half_width / columns, half_height / rows
-        return torch.stack((prediction[..., 0] * unit_x, prediction[..., 1] * unit_y), -1)
+        return half_width / columns, half_height / rows
 
 
 @dataclass(frozen=True)
@@ -163,6 +198,16 @@ class SampledWindows:
     def points(self) -> Tensor:
         """Sampling points, (B, nH, nW, heads, ws*ws, 2), (x, y) in pixels of the map."""
         return self.transform.points(self.theta, self.geometry)
+
+    @property
+    def homography(self) -> Tensor:
+        """Numbers of the windows' homographies, (B, nH, nW, heads, 8)."""
+        return self.transform.homography(self.theta, self.geometry)
+
+    @property
+    def push(self) -> float:
+        """Gradient that pushes coordinates back onto the map; that of the points includes it."""
+        return self.transform.push
 
 
 def _half_extent(geometry: WindowGeometry) -> tuple[float, float]:
@@ -191,6 +236,13 @@ class VariedSizeWindow(WindowTransform):
         offset = self.offset(theta[..., :2], geometry).unsqueeze(-2)
         return offset + grid * (1 + theta[..., 2:].unsqueeze(-2))
 
+    def homography(self, theta: Tensor, geometry: WindowGeometry) -> Tensor:
+        """Return the numbers of :meth:`warp`, see :meth:`WindowTransform.homography`."""
+        (unit_x, unit_y), (x, y, scale_x, scale_y) = self.offset_pixels(geometry), theta.unbind(-1)
+        zero = torch.zeros_like(x)
+        row_x, row_y = (1 + scale_x, zero, unit_x * x), (zero, 1 + scale_y, unit_y * y)
+        return torch.stack((*row_x, *row_y, zero, zero), -1)
+
 
 @WINDOW_TRANSFORMS.register_module()
 class RotatedVariedSizeWindow(WindowTransform):
@@ -208,6 +260,16 @@ class RotatedVariedSizeWindow(WindowTransform):
         cos, sin, aspect = theta[..., 4:].cos(), theta[..., 4:].sin(), _aspect(geometry)
         turned = torch.stack((x * cos - y * (aspect * sin), y * cos + x * (sin / aspect)), -1)
         return self.offset(theta[..., :2], geometry).unsqueeze(-2) + turned
+
+    def homography(self, theta: Tensor, geometry: WindowGeometry) -> Tensor:
+        """Return the numbers of :meth:`warp`, see :meth:`WindowTransform.homography`."""
+        (unit_x, unit_y), aspect = self.offset_pixels(geometry), _aspect(geometry)
+        x, y, scale_x, scale_y, angle = theta.unbind(-1)
+        scale_x, scale_y, cos, sin = 1 + scale_x, 1 + scale_y, angle.cos(), angle.sin()
+        row_x = (scale_x * cos, -aspect * scale_y * sin, unit_x * x)
+        row_y = (scale_x * sin / aspect, scale_y * cos, unit_y * y)
+        zero = torch.zeros_like(cos)
+        return torch.stack((*row_x, *row_y, zero, zero), -1)
 
 
 @WINDOW_TRANSFORMS.register_module()
@@ -259,6 +321,17 @@ class Quadrangle(WindowTransform):
         depth = 1 + projection[..., :1] * normalized_x + projection[..., 1:] * normalized_y
         depth = torch.where(depth == 0, 1e-6, depth)
         return (offset.unsqueeze(-2) + torch.stack((x, y), -1)) / depth.unsqueeze(-1)
+
+    def homography(self, theta: Tensor, geometry: WindowGeometry) -> Tensor:
+        """Return the numbers of :meth:`warp`, see :meth:`WindowTransform.homography`."""
+        (unit_x, unit_y), (half_x, half_y) = self.offset_pixels(geometry), _half_extent(geometry)
+        x, y, scale_x, scale_y, shear_x, shear_y, project_x, project_y, angle = theta.unbind(-1)
+        scale_x, scale_y, cos, sin = 1 + scale_x, 1 + scale_y, angle.cos(), angle.sin()
+        aspect = _aspect(geometry)
+        row_x = (scale_x * (cos + shear_y * sin), scale_y * aspect * (shear_x * cos + sin))
+        row_y = (scale_x / aspect * (shear_y * cos - sin), scale_y * (cos - shear_x * sin))
+        depth = (project_x / (half_x or 1), project_y / (half_y or 1))
+        return torch.stack((*row_x, unit_x * x, *row_y, unit_y * y, *depth), -1)
 
 
 class _PushInside(torch.autograd.Function):
