@@ -18,6 +18,7 @@ from mmvsa.models import SampledWindowAttention, WindowAttention
 from mmvsa.registry import MODELS, WINDOW_TRANSFORMS
 
 ROOT = Path(__file__).parents[1]
+CLASSIFIERS = [name for name in list_models() if name != 'p3m-net_vitae-s']
 README = ROOT / 'README.md'
 PAGES = [
     *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')),
@@ -100,7 +101,7 @@ def test_readme_models_in_python(capsys):
 
 def test_readme_table_counts_parameters_right():
     rows = re.findall(r'^\| `(\S+)` \| [^|]+ \| ([\d.]+) \| ([\d.]+) \|', README.read_text(), re.M)
-    assert sorted(name for name, _, _ in rows) == list_models(), 'the table lists every model'
+    assert sorted(name for name, _, _ in rows) == CLASSIFIERS, 'the table lists every model'
     for name, whole, backbone in rows:
         config = model_config(name)
         with torch.device('meta'):
@@ -114,7 +115,7 @@ def test_readme_table_states_the_accuracies_of_the_metafiles():
     zoo = load_tool('analysis_tools/model_zoo')
     _, _, imagenet = zoo.sections(zoo.read_entries(ROOT))[0]
     entries = {entry.model: entry for entry in imagenet}
-    assert {name for name, _ in rows} == set(list_models())
+    assert {name for name, _ in rows} == set(CLASSIFIERS)
     for name, stated in rows:
         figures = []
         if name in entries:
