@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from mmengine.structures import BaseDataElement
 
 from mmvsa.models import CheckpointError, Mattor, load_pretrained
-from mmvsa.structures import MattingSample
 from mmvsa.visualization import GREEN, checkerboard, compose
 
 
@@ -17,7 +17,7 @@ def load_mattor(model: Mattor, checkpoint: str | os.PathLike, device: str = 'cpu
     """Load all weights of a matting network, for inference.
 
     Raises:
-        CheckpointError: the file is unreadable, another model's, or of the encoder alone.
+        CheckpointError: The file is unreadable, another model's, or of the encoder alone.
     """
     report = load_pretrained(model, checkpoint)
     missing = [key for key in report.missing if not key.endswith('.directions')]
@@ -36,7 +36,7 @@ def predict_alpha(model: Mattor, image: np.ndarray) -> np.ndarray:
     ``model.test_cfg`` has the strategy and bounds the memory, see :class:`Mattor`.
     """
     inputs = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-    sample = MattingSample(metainfo=dict(ori_shape=image.shape[:2]))
+    sample = BaseDataElement(metainfo=dict(ori_shape=image.shape[:2]))
     (result,) = model.test_step(dict(inputs=[inputs], data_samples=[sample]))
     return result.pred_alpha[0].float().cpu().numpy()
 
@@ -47,7 +47,7 @@ def cut_out(
     """Cut the foreground out of an image.
 
     Args:
-        model: with weights, see :func:`load_mattor`.
+        model: With weights, see :func:`load_mattor`.
         image: (H, W, 3) uint8 in BGR.
         background: ``'green'``, ``'checker'``, or an image that is scaled to cover (H, W).
 

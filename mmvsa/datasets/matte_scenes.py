@@ -13,7 +13,6 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from mmengine.dist import barrier, is_main_process
 
 from mmvsa.registry import DATASETS
 
-from .digit_scenes import PHOTOGRAPHS
+from .digit_scenes import SPLITS, photograph_part
 from .matting import MattingDataset
 
 VERSION = 1
@@ -41,8 +40,8 @@ def render_matte_scene(size: int, seed: int, split: str, index: int) -> dict[str
         ``alpha`` (size, size) and the other :data:`LAYERS` (size, size, 3) in BGR, all uint8.
     """
     # RandomState is frozen by numpy: its stream never changes between versions.
-    rng = np.random.RandomState([seed, ('train', 'val').index(split), index])
-    background = _photograph_part(rng, split, size)
+    rng = np.random.RandomState([seed, SPLITS.index(split), index])
+    background = photograph_part(rng, split, size)
     color = _contrasting_color(rng, background.mean((0, 1)))
     canvas = np.zeros((size * _SCALE,) * 2, np.uint8)
     paint = np.empty((*canvas.shape, 3), np.uint8)
@@ -122,48 +121,19 @@ def _contrasting_color(rng: np.random.RandomState, mean: np.ndarray) -> np.ndarr
     return colors[np.linalg.norm(colors - mean, axis=1).argsort()[rng.randint(4, 8)]]
 
 
-@cache
-def _photograph(name: str) -> np.ndarray:
-    """Read (H, W, 3) uint8 in BGR."""
-    try:
-        import skimage
-    except ImportError as error:
-        raise ImportError(
-            'MatteScenes needs scikit-image; install it with "pip install scikit-image"'
-        ) from error
-    path = Path(skimage.__file__).parent / 'data' / name
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise FileNotFoundError(
-            f'scikit-image has no {path}; MatteScenes needs a version that ships it, such as 0.26'
-        )
-    return image
-
-
-def _photograph_part(rng: np.random.RandomState, split: str, size: int) -> np.ndarray:
-    """Return (size, size, 3) uint8: a part of a photograph, mirrored half of the time."""
-    names = PHOTOGRAPHS[split]
-    photograph = _photograph(names[rng.randint(len(names))])
-    side = int(rng.uniform(0.4, 1.0) * min(photograph.shape[:2]))
-    top, left = (rng.randint(length - side + 1) for length in photograph.shape[:2])
-    part = photograph[top : top + side, left : left + side]
-    part = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA)
-    return part[:, ::-1] if rng.rand() < 0.5 else part
-
-
 @DATASETS.register_module()
 class MatteScenes(MattingDataset):
     """MatteScenes; the main process draws them when the folder does not exist or is empty.
 
     Args:
-        data_root: folder of the scenes.
+        data_root: Folder of the scenes.
         split: ``'train'`` or ``'val'``.
-        settings: any of :data:`SETTINGS`; a folder with scenes of others is an error. None takes
+        settings: Any of :data:`SETTINGS`; a folder with scenes of others is an error. None takes
             whatever the folder has, also other images and mattes in the same folders.
-        kwargs: those of :class:`MattingDataset`.
+        kwargs: Those of :class:`MattingDataset`.
 
     Raises:
-        ValueError: an unknown split or setting, or a folder that holds something else.
+        ValueError: An unknown split or setting, or a folder that holds something else.
     """
 
     # The tools do not ask for the folder before it is written.
@@ -177,8 +147,8 @@ class MatteScenes(MattingDataset):
         settings: Mapping[str, int] | None = None,
         **kwargs: Any,
     ) -> None:
-        if split not in PHOTOGRAPHS:
-            raise ValueError(f'split must be one of {list(PHOTOGRAPHS)}, got {split!r}')
+        if split not in SPLITS:
+            raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
         try:
             if is_main_process():
                 ensure_matte_scenes(data_root, settings)
@@ -192,7 +162,7 @@ def ensure_matte_scenes(root: str | os.PathLike, settings: Mapping[str, int] | N
     """Write the scenes to ``root`` unless they are there.
 
     Raises:
-        ValueError: an unknown or too small setting, or ``root`` holds scenes of others.
+        ValueError: An unknown or too small setting, or ``root`` holds scenes of others.
     """
     root, wanted = Path(root), {**SETTINGS, **(settings or {})}
     if wanted.keys() != SETTINGS.keys() or wanted['size'] < 32:

@@ -19,14 +19,14 @@ class MattingDataset(BaseDataset):
     """Images and mattes of the same file names, in one folder for each kind.
 
     Args:
-        data_root: folder of the folders.
-        data_prefix: kind -> folder; ``img`` and ``alpha``, and optionally ``trimap`` (for the
+        data_root: Folder of the folders.
+        data_prefix: Kind -> folder; ``img`` and ``alpha``, and optionally ``trimap`` (for the
             metrics; generated where it is missing), ``foreground`` and ``background`` (for the
             composition loss). Suffixes may differ: files belong together by their stem.
-        kwargs: those of MMEngine's ``BaseDataset``, such as ``pipeline`` and ``indices``.
+        kwargs: Those of MMEngine's ``BaseDataset``, such as ``pipeline`` and ``indices``.
 
     Raises:
-        ValueError: a kind is unknown, a folder has no images, or an image lacks a file.
+        ValueError: A kind is unknown, a folder has no images, or an image lacks a file.
     """
 
     def __init__(
@@ -81,11 +81,11 @@ class P3M10K(MattingDataset):
     """P3M-10k (arXiv 2104.14222): portraits with blurred faces, and two test sets.
 
     Args:
-        data_root: the unpacked folder, with ``train`` and ``validation``.
+        data_root: The unpacked folder, with ``train`` and ``validation``.
         split: ``'train'`` (9,421 images), ``'P3M-500-P'`` (blurred faces) or ``'P3M-500-NP'``.
-        foregrounds: load the foregrounds and backgrounds of the training images, which only the
+        foregrounds: Load the foregrounds and backgrounds of the training images, which only the
             package of 2024 has.
-        kwargs: those of :class:`MattingDataset`.
+        kwargs: Those of :class:`MattingDataset`.
     """
 
     SPLITS = {

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine import fileio
+from mmengine.structures import BaseDataElement
 
 from mmvsa.registry import TRANSFORMS
-from mmvsa.structures import MattingSample
 
 MATTE_KEYS = ('img', 'alpha', 'trimap', 'foreground', 'background')
 
@@ -24,7 +24,7 @@ def read_image(path: str) -> np.ndarray:
     """Read (H, W, 3) uint8 in BGR from a color, gray, palette or RGBA file.
 
     Raises:
-        ValueError: the file cannot be decoded.
+        ValueError: The file cannot be decoded.
     """
     content = fileio.get(path)
     image = mmcv.imfrombytes(content, flag='color') if content else None
@@ -38,7 +38,7 @@ def generate_trimap(alpha: np.ndarray, kernel_size: int) -> np.ndarray:
 
     Args:
         alpha: (H, W) uint8.
-        kernel_size: of the elliptic kernel that dilates ``alpha > 0`` and erodes ``alpha == 255``.
+        kernel_size: Of the elliptic kernel that dilates ``alpha > 0`` and erodes ``alpha == 255``.
     """
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (kernel_size, kernel_size))
     outer = cv2.dilate((alpha > 0).astype(np.uint8), kernel)
@@ -59,7 +59,7 @@ class LoadMatte(BaseTransform):
         """Add :data:`MATTE_KEYS` and ``ori_shape``.
 
         Raises:
-            ValueError: a file cannot be decoded, or differs in size from the image.
+            ValueError: A file cannot be decoded, or differs in size from the image.
         """
         for key in MATTE_KEYS:
             path = results.get(f'{key}_path')
@@ -84,7 +84,7 @@ class GenerateTrimap(BaseTransform):
     """Make a trimap of the alpha, unless the dataset has one.
 
     Args:
-        kernel_size: of the kernel, or (smallest, largest) of a random one, both included.
+        kernel_size: Of the kernel, or (smallest, largest) of a random one, both included.
     """
 
     def __init__(self, kernel_size: int | tuple[int, int] = (15, 30)) -> None:
@@ -106,10 +106,10 @@ class RandomTransitionCrop(BaseTransform):
     """Cut a random square, often around a transition pixel, and resize it.
 
     Args:
-        sizes: sides of the square, each as likely; one that is not smaller than the image's
+        sizes: Sides of the square, each as likely; one that is not smaller than the image's
             shorter side gives way to the first, and that to the shorter side.
-        out: side after resizing.
-        prob: of a center in the transition; otherwise, and without a transition, anywhere.
+        out: Side after resizing.
+        prob: Of a center in the transition; otherwise, and without a transition, anywhere.
     """
 
     def __init__(
@@ -158,11 +158,15 @@ class RandomMatteFlip(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackMatte(BaseTransform):
-    """Make the tensors: ``inputs`` (3, H, W) and a :class:`MattingSample`, all uint8."""
+    """Make tensors, all uint8: ``inputs`` (3, H, W) and ``data_samples``.
+
+    A sample has ``gt_alpha`` and ``gt_trimap`` (1, H, W) and, if the dataset has them,
+    ``gt_foreground`` and ``gt_background`` (3, H, W). A model adds ``pred_alpha``, float32.
+    """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return ``inputs`` and ``data_samples``."""
-        sample = MattingSample(
+        sample = BaseDataElement(
             metainfo={k: results[k] for k in ('img_path', 'ori_shape') if k in results}
         )
         for key in MATTE_KEYS[1:]:

@@ -26,9 +26,9 @@ def matte_errors(
 
     Args:
         alpha: (H, W) float in 0 ... 1.
-        target: of the same shape.
+        target: Of the same shape.
         trimap: (H, W) uint8 of 0, 128, 255, or None: then without the metrics of its regions.
-        fast: leave GRAD and CONN out.
+        fast: Leave GRAD and CONN out.
 
     SAD, SAD-*, and CONN are in thousands of pixels. MSE-T and MAD-T are NaN where the trimap has
     no transition and the matte differs inside its foreground or background.
@@ -117,8 +117,8 @@ class MattingMetric(BaseMetric):
     transition do not count for MSE-T and MAD-T, and a warning tells how many.
 
     Args:
-        fast: leave GRAD and CONN out.
-        quantize: round alphas down to 8 bits first, as the files that the official evaluation
+        fast: Leave GRAD and CONN out.
+        quantize: Round alphas down to 8 bits first, as the files that the official evaluation
             reads.
     """
 

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from mmengine.structures import BaseDataElement
 from reference import ROOT
 
 from mmvsa.evaluation import MattingMetric
 from mmvsa.evaluation.matting import matte_errors
-from mmvsa.structures import MattingSample
 
 OFFICIAL = {'SAD_TRIMAP': 'SAD-T', 'MSE_TRIMAP': 'MSE-T', 'MAD_TRIMAP': 'MAD-T'}
 OFFICIAL |= {'SAD_FG': 'SAD-FG', 'SAD_BG': 'SAD-BG'}
@@ -49,7 +49,7 @@ def test_no_transition() -> None:
 
 
 def sample(alpha: float, target: int, trimap: int | None = None) -> dict:
-    element = MattingSample(pred_alpha=torch.full((1, 4, 4), alpha))
+    element = BaseDataElement(pred_alpha=torch.full((1, 4, 4), alpha))
     element.gt_alpha = torch.full((1, 4, 4), target, dtype=torch.uint8)
     if trimap is not None:
         element.gt_trimap = torch.full((1, 4, 4), trimap, dtype=torch.uint8)

@@ -11,9 +11,9 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
 
 from mmvsa.registry import HOOKS
-from mmvsa.structures import MattingSample
 
 
 @HOOKS.register_module()
@@ -23,10 +23,10 @@ class MatteVisualizationHook(Hook):
     Each row has the image, the target, the alpha and the cut-out over a checkerboard.
 
     Args:
-        num_images: of the validation set that are drawn after training, evenly spread.
-        draw: write every ``interval``-th tested image to ``test_out_dir``.
-        interval: between the images that are written.
-        test_out_dir: folder of these images.
+        num_images: Of the validation set that are drawn after training, evenly spread.
+        draw: Write every ``interval``-th tested image to ``test_out_dir``.
+        interval: Between the images that are written.
+        test_out_dir: Folder of these images.
     """
 
     priority = 'LOW'
@@ -75,7 +75,7 @@ class MatteVisualizationHook(Hook):
             cv2.imwrite(str(path), _draw(image, sample))
 
 
-def _draw(image: torch.Tensor, sample: MattingSample) -> np.ndarray:
+def _draw(image: torch.Tensor, sample: BaseDataElement) -> np.ndarray:
     """(3, H, W) uint8 in BGR and its sample -> a row of images."""
     from mmvsa.visualization import draw_matte
 

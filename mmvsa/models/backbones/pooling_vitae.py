@@ -50,8 +50,8 @@ class PooledFeatures(NamedTuple):
     """Maps before each max pooling, and the indices of that pooling.
 
     Attributes:
-        maps: f0 ... f4 and e, (B, C_i, H / 2**i, W / 2**i).
-        indices: i0 ... i4, int64 (B, C_i, H / 2**(i+1), W / 2**(i+1)), into the map's H * W.
+        maps: F0 ... f4 and e, (B, C_i, H / 2**i, W / 2**i).
+        indices: I0 ... i4, int64 (B, C_i, H / 2**(i+1), W / 2**(i+1)), into the map's H * W.
     """
 
     maps: tuple[Tensor, ...]
@@ -170,7 +170,7 @@ class PoolingViTAE(Backbone):
         drop_rate: Dropout rate after projections and in MLPs.
         attn_drop_rate: Dropout rate of attention weights, of all but Performer attention.
         drop_path_rate: Largest drop-path rate; it rises linearly over all cells.
-        options: in_channels, frozen_stages, norm_eval, with_cp and init_cfg of
+        options: In_channels, frozen_stages, norm_eval, with_cp and init_cfg of
             :class:`~mmvsa.models.backbones.base.Backbone`.
 
     Input (B, 3, H, W) of any H and W; output a tuple of (B, C_i, ceil(H / s_i), ceil(W / s_i)) of

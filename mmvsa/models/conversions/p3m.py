@@ -30,7 +30,7 @@ def convert_p3m(state_dict: Mapping[str, Tensor]) -> StateDict:
     """Return an official state dict of P3M-Net, or of its encoder, with the names of mmvsa.
 
     Raises:
-        CheckpointError: the file is of another model, see :func:`rename_keys`.
+        CheckpointError: The file is of another model, see :func:`rename_keys`.
     """
     return rename_keys(state_dict, KEYS)
 

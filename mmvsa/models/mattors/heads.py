@@ -6,11 +6,11 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule, ModuleList
+from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from mmvsa.models.backbones.pooling_vitae import PooledFeatures
 from mmvsa.registry import MODELS
-from mmvsa.structures import MattingSample
 
 from .integration import (
     DeepIntegration,
@@ -29,10 +29,10 @@ class MatteOutputs(NamedTuple):
     """What a matting network says of images (B, 3, H, W).
 
     Attributes:
-        glance: logits (B, 3, H, W) of background, transition and foreground.
-        focus: alpha (B, 1, H, W) that is meant for the transition.
-        fused: alpha (B, 1, H, W).
-        sides: more glance logits of the same shape, for training.
+        glance: Logits (B, 3, H, W) of background, transition and foreground.
+        focus: Alpha (B, 1, H, W) that is meant for the transition.
+        fused: Alpha (B, 1, H, W).
+        sides: More glance logits of the same shape, for training.
     """
 
     glance: Tensor
@@ -50,7 +50,7 @@ class MattingHead(BaseModule):
     """What heads of matting networks share: the outputs and the losses of P3M-Net.
 
     Args:
-        loss_weights: of ``glance``, ``focus``, ``fused`` and ``composition``; those not named
+        loss_weights: Of ``glance``, ``focus``, ``fused`` and ``composition``; those not named
             are :data:`LOSS_WEIGHTS`. A composition loss needs foregrounds in the dataset.
         init_cfg: MMEngine's.
     """
@@ -75,18 +75,18 @@ class MattingHead(BaseModule):
         return MatteOutputs(glance, alpha, fuse(glance, alpha), tuple(rest))
 
     def loss(
-        self, outputs: MatteOutputs, images: Tensor, data_samples: Sequence[MattingSample]
+        self, outputs: MatteOutputs, images: Tensor, data_samples: Sequence[BaseDataElement]
     ) -> dict[str, Tensor]:
         """Return the weighted losses of P3M-Net.
 
         Args:
-            outputs: of this head.
+            outputs: Of this head.
             images: (B, 3, H, W), normalized as the samples' foregrounds are.
-            data_samples: with ``gt_alpha``, ``gt_trimap`` and, for the composition loss,
+            data_samples: With ``gt_alpha``, ``gt_trimap`` and, for the composition loss,
                 ``gt_foreground`` and ``gt_background``.
 
         Raises:
-            ValueError: the composition loss has a weight, and a sample no foreground.
+            ValueError: The composition loss has a weight, and a sample no foreground.
         """
         alpha = torch.stack([s.gt_alpha for s in data_samples]).to(outputs.focus) / 255
         trimap = torch.stack([s.gt_trimap for s in data_samples]).long()
@@ -104,7 +104,7 @@ class MattingHead(BaseModule):
         return {f'loss_{k}': self.loss_weights[k] * value for k, value in losses.items()}
 
 
-def _foregrounds(data_samples: Sequence[MattingSample]) -> tuple[Tensor, Tensor]:
+def _foregrounds(data_samples: Sequence[BaseDataElement]) -> tuple[Tensor, Tensor]:
     for sample in data_samples:
         if 'gt_foreground' not in sample or 'gt_background' not in sample:
             raise ValueError(
@@ -133,8 +133,8 @@ class P3MHead(MattingHead):
     """The decoders of P3M-Net, on an encoder that keeps the indices of its poolings.
 
     Args:
-        in_channels: of the encoder's four stages; all other widths follow.
-        loss_weights: those of :class:`MattingHead`.
+        in_channels: Of the encoder's four stages; all other widths follow.
+        loss_weights: Those of :class:`MattingHead`.
         init_cfg: MMEngine's.
     """
 
@@ -202,8 +202,8 @@ class UNetMattingHead(MattingHead):
     Two convolutions of the image stand for the strides 1 and 2, which backbones do not return.
 
     Args:
-        in_channels: of the backbone's maps, the finest first; the decoders have these widths.
-        loss_weights: those of :class:`MattingHead`.
+        in_channels: Of the backbone's maps, the finest first; the decoders have these widths.
+        loss_weights: Those of :class:`MattingHead`.
         init_cfg: MMEngine's.
     """
 

@@ -12,7 +12,7 @@ def unpool(x: Tensor, indices: Tensor) -> Tensor:
 
     Args:
         x: (B, C, H, W).
-        indices: of the same shape, into 2H * 2W.
+        indices: Of the same shape, into 2H * 2W.
 
     Returns:
         (B, C, 2H, 2W).
@@ -32,8 +32,8 @@ def fuse(glance: Tensor, focus: Tensor) -> Tensor:
     """Return 0 and 1 where the glance says background and foreground, else the focus alpha.
 
     Args:
-        glance: logits (B, 3, H, W) of background, transition and foreground.
-        focus: alpha (B, 1, H, W).
+        glance: Logits (B, 3, H, W) of background, transition and foreground.
+        focus: Alpha (B, 1, H, W).
     """
     classes = glance.argmax(1, keepdim=True)
     return torch.where(classes == 1, focus, (classes == 2).to(focus.dtype))
@@ -58,53 +58,47 @@ class TripartiteIntegration(nn.Module):
         return F.relu(self.norm(self.conv(torch.cat(parts, 1))))
 
 
-class ShallowIntegration(nn.Module):
-    """sBFI: add what the first map of the encoder says about details.
+class _BipartiteIntegration(nn.Module):
+    """BFI: add to a map of the decoder what one of the encoder says.
 
     Args:
-        channels: of the decoder's map.
-        shallow_channels: of the encoder's first map.
-        stride: of the decoder's map.
+        channels: Of the decoder's map.
+        encoder_channels: Of the encoder's map.
+        stride: Of the decoder's map.
     """
 
-    def __init__(self, channels: int, shallow_channels: int, *, stride: int) -> None:
+    def __init__(self, channels: int, encoder_channels: int, *, stride: int) -> None:
         super().__init__()
         self.stride = stride
         self.transform = _conv(channels, channels // 2, 1)
-        self.transform_encoder = _conv(shallow_channels, channels // 2, 1)
+        self.transform_encoder = _conv(encoder_channels, channels // 2, 1)
         self.conv = _conv(channels // 2 * 2, channels, 3)
         self.norm = nn.BatchNorm2d(channels)
+
+    def integrate(self, x: Tensor, encoder: Tensor) -> Tensor:
+        """(B, C, H, W) and transformed (B, C / 2, H, W) -> (B, C, H, W)."""
+        parts = torch.cat((self.transform(x), encoder), 1)
+        return F.relu(self.norm(self.conv(parts))) + x
+
+
+class ShallowIntegration(_BipartiteIntegration):
+    """sBFI: details, from the encoder's first map."""
 
     def forward(self, x: Tensor, shallow: Tensor) -> Tensor:
         """(B, C, H, W) and (B, L, stride * H, stride * W) -> (B, C, H, W)."""
         shallow = F.max_pool2d(shallow, 2, self.stride)  # a window of 2 x 2 at every stride
-        parts = (self.transform(x), self.transform_encoder(shallow))
-        return F.relu(self.norm(self.conv(torch.cat(parts, 1)))) + x
+        return self.integrate(x, self.transform_encoder(shallow))
 
 
-class DeepIntegration(nn.Module):
-    """dBFI: add what the last map of the encoder says about the scene.
+class DeepIntegration(_BipartiteIntegration):
+    """dBFI: the scene, from the encoder's last map, of stride 32; with a side output."""
 
-    Args:
-        channels: of the decoder's map.
-        deep_channels: of the encoder's last map, of stride 32.
-        stride: of the decoder's map.
-        num_classes: of the side output.
-    """
-
-    def __init__(
-        self, channels: int, deep_channels: int, *, stride: int, num_classes: int = 3
-    ) -> None:
-        super().__init__()
-        self.stride = stride
-        self.transform = _conv(channels, channels // 2, 1)
-        self.transform_encoder = _conv(deep_channels, channels // 2, 1)
-        self.conv = _conv(channels // 2 * 2, channels, 3)
-        self.norm = nn.BatchNorm2d(channels)
-        self.side = _conv(channels, num_classes, 3)
+    def __init__(self, channels: int, encoder_channels: int, *, stride: int) -> None:
+        super().__init__(channels, encoder_channels, stride=stride)
+        self.side = _conv(channels, 3, 3)
 
     def forward(self, x: Tensor, deep: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (B, C, H, W) and the logits (B, num_classes, stride * H, stride * W)."""
+        """Return (B, C, H, W) and the logits (B, 3, stride * H, stride * W)."""
         deep = upsample(self.transform_encoder(deep), 32 // self.stride)
-        out = F.relu(self.norm(self.conv(torch.cat((self.transform(x), deep), 1)))) + x
+        out = self.integrate(x, deep)
         return out, upsample(self.side(out), self.stride)

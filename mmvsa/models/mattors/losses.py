@@ -32,12 +32,12 @@ def laplacian_loss(
 
     Args:
         alpha: (N, 1, H, W); both sides must be at least ``2 ** levels``.
-        target: of the same shape.
-        mask: multiplies both before the pyramids are built.
-        levels: how often the map is halved; the remaining map is one more level.
+        target: Of the same shape.
+        mask: Multiplies both before the pyramids are built.
+        levels: How often the map is halved; the remaining map is one more level.
 
     Raises:
-        ValueError: a side is shorter than ``2 ** levels``.
+        ValueError: A side is shorter than ``2 ** levels``.
     """
     if min(alpha.shape[-2:]) < 2**levels:
         raise ValueError(

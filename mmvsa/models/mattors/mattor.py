@@ -6,11 +6,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel, ImgDataPreprocessor
+from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from mmvsa.models.layers import pad_to_multiple
 from mmvsa.registry import MODELS
-from mmvsa.structures import MattingSample
 
 from .heads import MatteOutputs
 
@@ -41,19 +41,19 @@ class Mattor(BaseModel):
     """A backbone and a matting head, such as P3M-Net (arXiv 2104.14222, 2203.16828).
 
     Args:
-        backbone: for ``mmvsa.P3MHead`` one that has ``encode`` (``mmvsa.PoolingViTAE``); for
+        backbone: For ``mmvsa.P3MHead`` one that has ``encode`` (``mmvsa.PoolingViTAE``); for
             ``mmvsa.UNetMattingHead`` any that returns maps.
-        decode_head: one of these heads.
-        data_preprocessor: by default images are taken as they are.
+        decode_head: One of these heads.
+        data_preprocessor: By default images are taken as they are.
         test_cfg: ``mode`` and ``max_size`` (default 1600) of :meth:`predict`. ``'resize'``
             (default) runs on the image at half its size and ``'hybrid'`` takes the classes from
             there and the alpha of the transition from the full size; both as in the official
             implementation, on sides that are multiples of 32. ``'whole'`` runs once on the
-            padded image. No side of an image that the network sees is longer than ``max_size``.
+            padded image. Images are shrunk so that no side is longer than ``max_size``.
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: an unknown test mode, or a ``max_size`` below 32.
+        ValueError: An unknown test mode, or a ``max_size`` below 32.
     """
 
     def __init__(
@@ -81,19 +81,19 @@ class Mattor(BaseModel):
     def forward(
         self,
         inputs: Tensor,
-        data_samples: Sequence[MattingSample] | None = None,
+        data_samples: Sequence[BaseDataElement] | None = None,
         mode: str = 'tensor',
     ) -> Any:
         """Run on normalized images (B, 3, H, W) of any size.
 
         Args:
-            inputs: the images.
-            data_samples: one for each image; needed by ``'loss'``.
+            inputs: The images.
+            data_samples: One for each image; needed by ``'loss'``.
             mode: ``'tensor'`` returns :class:`MatteOutputs`, ``'loss'`` a dict of losses,
                 ``'predict'`` the samples with ``pred_alpha`` (1, H, W) in their ``ori_shape``.
 
         Raises:
-            ValueError: an unknown mode.
+            ValueError: An unknown mode.
         """
         if mode == 'tensor':
             return self._forward(inputs)
@@ -109,10 +109,10 @@ class Mattor(BaseModel):
         return self.decode_head(padded, encode(padded)).crop(*images.shape[-2:])
 
     def predict(
-        self, images: Tensor, data_samples: Sequence[MattingSample] | None = None
-    ) -> list[MattingSample]:
+        self, images: Tensor, data_samples: Sequence[BaseDataElement] | None = None
+    ) -> list[BaseDataElement]:
         """Return the samples with ``pred_alpha`` by the strategy of ``test_cfg``."""
-        samples = data_samples or [MattingSample() for _ in images]
+        samples = data_samples or [BaseDataElement() for _ in images]
         for image, sample in zip(images, samples, strict=True):
             # Images of a batch are padded to the largest.
             height, width = sample.get('img_shape', sample.get('ori_shape', image.shape[-2:]))

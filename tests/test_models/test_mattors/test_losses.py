@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from mmengine.structures import BaseDataElement
 from reference import ROOT, normal, relative_error
 
 from mmvsa.models.mattors import MatteOutputs
 from mmvsa.models.mattors.heads import MattingHead
 from mmvsa.models.mattors.losses import alpha_loss, laplacian_kernel, laplacian_loss
-from mmvsa.structures import MattingSample
 
 TOLERANCE = 1e-5
 
@@ -20,10 +20,10 @@ def leaves() -> dict[str, torch.Tensor]:
     return {name: value.requires_grad_() for name, value in maps.items()}
 
 
-def samples(expected: dict) -> list[MattingSample]:
+def samples(expected: dict) -> list[BaseDataElement]:
     foreground, background = normal(8, (2, 3, 96, 64)), normal(9, (2, 3, 96, 64))
     return [
-        MattingSample(
+        BaseDataElement(
             gt_alpha=expected['alpha'][i],
             gt_trimap=expected['trimap'][i],
             gt_foreground=foreground[i],
