@@ -29,7 +29,7 @@ model = dict(
     test_cfg=dict(mode='whole'),
 )
 
-max_epochs = 3
+max_epochs = 2
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
     dict(type='CosineAnnealingLR', eta_min=1e-5, end=max_epochs, convert_to_iter_based=True),
