@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli import ROOT
-from hosts import require_host_of
+from helpers.cli import ROOT
+from helpers.hosts import require_host_of
 from mmengine import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, METRICS, MODELS, init_default_scope
@@ -69,7 +69,8 @@ def input_channels(cfg: Config) -> dict[str, int | list[int]]:
     """Channels that the parts fed by the backbone expect."""
     if cfg.get('default_scope') == 'mmpretrain':
         return {'head': cfg.model.head.in_channels}
-    part = next(name for name in ('neck', 'decode_head', 'head') if cfg.model.get(name))
+    names = ('neck', 'decode_head', 'head')
+    part = next(name for name in names if 'in_channels' in (cfg.model.get(name) or {}))
     channels = cfg.model[part].in_channels
     return {part: channels if isinstance(channels, int) else list(channels)}
 

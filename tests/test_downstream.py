@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from cli import ROOT, run_command
+from helpers.cli import ROOT, run_command
+from helpers.scenes import DETECTION, SEGMENTATION, SETTINGS, tiny_config, write_tiny_scenes
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, init_default_scope
-from scenes import DETECTION, SEGMENTATION, SETTINGS, tiny_config, write_tiny_scenes
 from torch import nn
 
 from mmvsa.utils import load_config

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cli import run_tool
+from helpers.cli import run_tool
+from helpers.reference import fill, image, relative_error
 from mmengine.config import Config
-from reference import fill, image, relative_error
 from torch import Tensor
 
 from mmvsa.registry import MODELS

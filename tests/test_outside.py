@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli import ROOT, run_command
-from hosts import require_host_of
+from helpers.cli import ROOT, run_command
+from helpers.hosts import require_host_of
+from helpers.scenes import write_tiny_scenes
 from mmengine.config import Config
 from mmengine.registry import (
     DATASETS,
@@ -22,7 +23,6 @@ from mmengine.registry import (
     VISUALIZERS,
     init_default_scope,
 )
-from scenes import write_tiny_scenes
 
 import mmvsa
 from mmvsa.utils import use_data_root

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from cli import ROOT, run_tool
-from hosts import assert_backbone_trains, require_host, train_step, without_workers
+from helpers.cli import ROOT, run_tool
+from helpers.hosts import assert_backbone_trains, require_host, train_step, without_workers
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 

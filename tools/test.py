@@ -5,6 +5,7 @@ import os
 
 from mmengine.config import DictAction
 
+from mmvsa.models import install_safe_loading
 from mmvsa.utils import (
     build_runner,
     leave_group,
@@ -34,6 +35,11 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='override the config; data_root=PATH reaches every dataset',
     )
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read checkpoints with pickle, which runs the code in them',
+    )
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none')
     # torchrun gives the rank in the environment, older launchers by option.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -45,6 +51,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with usage_errors():
+        if not args.trust_checkpoint:
+            install_safe_loading()
         cfg = load_config(args.config, args.cfg_options)
         check_checkpoint(args.checkpoint)
         cfg.load_from = args.checkpoint

@@ -5,6 +5,7 @@ import os
 
 from mmengine.config import Config, DictAction
 
+from mmvsa.models import install_safe_loading
 from mmvsa.utils import (
     UsageError,
     build_runner,
@@ -50,6 +51,11 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='override the config; data_root=PATH reaches every dataset',
     )
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read checkpoints with pickle, which runs the code in them',
+    )
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none')
     # torchrun gives the rank in the environment, older launchers by option.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -75,12 +81,14 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
 def main() -> None:
     args = parse_args()
     with usage_errors():
+        if not args.trust_checkpoint:
+            install_safe_loading()
         cfg = load_config(args.config, args.cfg_options)
         apply_options(cfg, args)
         check_pretrained(cfg)
         loaders = ('train_dataloader', 'val_dataloader')
         runner = build_runner(cfg, args.config, args.work_dir, args.launcher, loaders)
-    runner.train()
+        runner.train()
     leave_group()
 
 

@@ -19,15 +19,13 @@ from mmvsa.registry import MODELS
 
 @functools.cache
 def collect_models() -> dict[str, dict[str, Any]]:
-    """Configs by model name: the ``MODELS_BY_NAME`` of every backbone module and of mattors.
-
-    Those of mattors are whole models, with a ``backbone``; the others are backbones.
+    """Backbone configs by model name: the ``MODELS_BY_NAME`` of every backbone module.
 
     Raises:
         ValueError: two modules define the same name.
     """
     found: dict[str, dict[str, Any]] = {}
-    for module in (*vars(backbones).values(), mattors):
+    for module in vars(backbones).values():
         if not isinstance(module, ModuleType):
             continue
         models = getattr(module, 'MODELS_BY_NAME', {})
@@ -37,28 +35,41 @@ def collect_models() -> dict[str, dict[str, Any]]:
     return found
 
 
+# name -> config of a change detector of mmseg
+CHANGE_DETECTORS: dict[str, dict[str, Any]] = {
+    'bit_vitaev2-s': dict(
+        type='mmvsa.SiamEncoderDecoder',
+        data_preprocessor=dict(
+            type='mmvsa.PairDataPreprocessor', bgr_to_rgb=True, test_cfg=dict(size_divisor=32)
+        ),
+        backbone=dict(
+            type='mmvsa.ViTAEv2', arch='s', out_indices=(2,), attention=dict(padding='end')
+        ),
+        neck=dict(type='mmvsa.FeatureFusionNeck', policy='concat'),
+        decode_head=dict(type='mmvsa.BITHead', in_channels=256),
+    ),
+}
+
+
+# name -> config of a whole model that is no classifier
+WHOLE_MODELS = {**CHANGE_DETECTORS, **mattors.MODELS_BY_NAME}
+
+
 def list_models(pattern: str = '*') -> list[str]:
     """List the names that :func:`get_model` knows and that match a shell pattern (``'*vsa*'``)."""
-    return sorted(fnmatch.filter(collect_models(), pattern))
+    return sorted(fnmatch.filter([*collect_models(), *WHOLE_MODELS], pattern))
 
 
 def model_config(name: str, num_classes: int = 1000, **overrides: Any) -> dict[str, Any]:
-    """Return the config of an mmpretrain ``ImageClassifier``, or of a whole model.
-
-    Dicts of ``overrides`` are merged into it, other values replace its own.
+    """Return the config of an mmpretrain ``ImageClassifier``; dicts merge, other values replace.
 
     Raises:
         ValueError: an unknown name; the message lists near ones.
     """
     models = collect_models()
     if name not in models:
-        near = difflib.get_close_matches(name, models, n=4, cutoff=0.4) or list_models()
+        near = difflib.get_close_matches(name, list_models(), n=4, cutoff=0.4) or list_models()
         raise ValueError(f'unknown model {name!r}; did you mean one of {near}?')
-    given = {key: value for key, value in overrides.items() if value is not None}
-    if 'backbone' in models[name]:
-        config = Config(copy.deepcopy(models[name]))
-        config.merge_from_dict(given)
-        return config.to_dict()
     config = Config(
         dict(
             _scope_='mmpretrain',  # also where another package's scope is the default
@@ -72,7 +83,7 @@ def model_config(name: str, num_classes: int = 1000, **overrides: Any) -> dict[s
             ),
         )
     )
-    config.merge_from_dict(given)
+    config.merge_from_dict({key: value for key, value in overrides.items() if value is not None})
     if config.backbone.get('out_type') == 'avg_featmap' and not overrides.get('neck'):
         config.neck = None  # the backbone takes the mean itself
     _set_head_channels(config)
@@ -94,19 +105,20 @@ def _set_head_channels(config: Config) -> None:
 def get_model(
     name: str,
     pretrained: str | os.PathLike | None = None,
-    num_classes: int = 1000,
+    num_classes: int | None = None,
     **overrides: Any,
 ) -> nn.Module:
-    """An mmpretrain ``ImageClassifier``; ``model(images)`` are the logits.
+    """Build a classifier of mmpretrain, a change detector of mmseg, or a matting network.
 
-    Of a matting network such as ``'p3m-net_vitae-s'``, a :class:`~mmvsa.models.Mattor`;
-    ``model(images)`` has ``.glance``, ``.focus`` and ``.fused``.
+    ``model(images)`` returns the logits; a change detector takes ``model((before, after))``, and
+    a matting network returns ``.glance``, ``.focus`` and ``.fused``.
 
     Args:
         name: one of :func:`list_models`.
-        pretrained: path of a checkpoint of mmvsa or of the authors, of a whole classifier or of
-            a backbone; what the file lacks stays fresh and is reported.
-        num_classes: classes of a classifier's head.
+        pretrained: path of a checkpoint of mmvsa or of an official implementation, of a whole
+            model or of a backbone; what the file lacks keeps its initial values and is reported.
+        num_classes: classes of the head; by default 1000, and 2 of a change detector. A matting
+            network has none.
         overrides: merged into the config: ``backbone=dict(out_indices=(0, 1, 2, 3))``,
             ``neck=...``, ``head=...``, ``train_cfg=...``.
 
@@ -114,14 +126,29 @@ def get_model(
         ValueError: an unknown name or a wrong option.
         mmvsa.models.CheckpointError: the file is unreadable or another model's.
     """
-    from mmpretrain.registry import MODELS
+    if name in WHOLE_MODELS:
+        model = MODELS.build(_whole_model_config(name, num_classes, overrides))
+    else:
+        from mmpretrain.registry import MODELS as CLASSIFIERS
 
-    model = MODELS.build(model_config(name, num_classes, **overrides))
+        model = CLASSIFIERS.build(model_config(name, num_classes or 1000, **overrides))
     _init_weights(model)
     if pretrained is not None:
         load_pretrained(model, pretrained)
         _mark_initialised(model)
     return model
+
+
+def _whole_model_config(
+    name: str, num_classes: int | None, overrides: dict[str, Any]
+) -> dict[str, Any]:
+    config = Config(copy.deepcopy(WHOLE_MODELS[name]))
+    if name in CHANGE_DETECTORS:
+        config._scope_ = 'mmseg'
+    if num_classes is not None:
+        config.decode_head.num_classes = num_classes
+    config.merge_from_dict(overrides)
+    return config.to_dict()
 
 
 def _mark_initialised(model: nn.Module) -> None:
@@ -137,5 +164,6 @@ def _init_weights(model: Any) -> None:
         return  # there is no memory to initialise
     if model.backbone.init_cfg:
         model.backbone.init_weights()
-    if getattr(model, 'with_head', False) and model.head.init_cfg:
-        initialize(model.head, model.head.init_cfg)
+    head = getattr(model, 'decode_head', None) or getattr(model, 'head', None)
+    if head is not None and head.init_cfg:
+        initialize(head, head.init_cfg)

@@ -10,12 +10,14 @@ from .digit_scenes_datasets import (
     DigitScenesDetection,
     DigitScenesSegmentation,
 )
+from .errors import DatasetError
 from .held_out import held_out_indices
 from .matte_scenes import MatteScenes
 from .matting import P3M10K, MattingDataset
 from .transforms import LoadImage
 
 __all__ = [
+    'DatasetError',
     'DigitScenesClassification',
     'DigitScenesDetection',
     'DigitScenesSegmentation',

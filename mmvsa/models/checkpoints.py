@@ -17,7 +17,14 @@ import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from .conversions import CheckpointError, StateDict, adapt_state_dict, is_foreign, unite
+from .conversions import (
+    CheckpointError,
+    StateDict,
+    adapt_state_dict,
+    adapt_whole_model,
+    is_foreign,
+    unite,
+)
 from .layers.position import resize_position
 from .safe_loading import read_checkpoint
 
@@ -201,7 +208,7 @@ def select_part(state_dict: Mapping[str, Tensor], model: nn.Module, prefix: str 
         CheckpointError: no key starts with ``prefix``, the model stands under several prefixes,
             or the names cannot be converted.
     """
-    plain, prefix = _strip_wrappers(state_dict), _strip_key(prefix)
+    plain, prefix = adapt_whole_model(_strip_wrappers(state_dict)), _strip_key(prefix)
     if is_foreign(plain):
         # A classification file of another code base has no prefix: nothing is to be cut off.
         return _with_names_of(plain, model)
@@ -240,9 +247,6 @@ def _with_names_of(part: StateDict, model: nn.Module) -> StateDict:
 
 def _place(state_dict: StateDict, has_backbone: bool) -> StateDict:
     """Return a backbone's keys (and ``head.``) as those of a whole model or of a backbone."""
-    inner = {k[9:]: v for k, v in state_dict.items() if k.startswith('backbone.')}
-    if inner:  # of a whole model already
-        return state_dict if has_backbone else inner
     if has_backbone:
         whole = ('head.', 'neck.', 'data_preprocessor.')
         return {k if k.startswith(whole) else f'backbone.{k}': v for k, v in state_dict.items()}

@@ -16,6 +16,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from .conversions import CheckpointError
+from .pickled_modules import read_pickled_module
 
 _URL = ('http://', 'https://')
 
@@ -67,7 +68,10 @@ def _load(local: str, source: str, map_location: Any, trust: bool) -> dict[Any, 
             with torch.serialization.safe_globals(_plain_types()):
                 content = torch.load(local, map_location=map_location, weights_only=True)
     except Exception as error:
-        raise CheckpointError(_refusal(source, local, error)) from error
+        tensors = read_pickled_module(local)
+        if tensors is None:
+            raise CheckpointError(_refusal(source, local, error)) from error
+        content = tensors
     if not isinstance(content, dict):
         raise CheckpointError(f'{source} holds no checkpoint but a {type(content).__name__}')
     return content

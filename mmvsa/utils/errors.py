@@ -1,9 +1,11 @@
-"""Errors that a user can mend: one line, no traceback."""
+"""Errors that a user can fix: one line, no traceback."""
 
 import difflib
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+
+from mmvsa.datasets.errors import DatasetError
 
 
 class UsageError(Exception):
@@ -12,10 +14,14 @@ class UsageError(Exception):
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """Print a :class:`UsageError` as one line and exit with status 2."""
+    """Print an error of the user, a file or a dataset as one line and exit with status 2."""
     try:
         yield
-    except UsageError as error:
+    except Exception as error:
+        from mmvsa.models import CheckpointError  # loads all models
+
+        if not isinstance(error, (UsageError, DatasetError, CheckpointError)):
+            raise
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)
 

@@ -1,13 +1,17 @@
 """Models by name."""
 
+import sys
+
 import pytest
 import torch
+from helpers.cli import ROOT, run_command
 from mmengine.registry import DefaultScope
 
 import mmvsa
 from mmvsa import get_model, list_models
-from mmvsa.apis.model import collect_models, model_config
+from mmvsa.apis.model import CHANGE_DETECTORS, collect_models, model_config
 from mmvsa.models.backbones import rvsa, swin_vsa
+from mmvsa.utils import load_config
 
 VITAEV2 = [
     'vitaev2-48m',
@@ -42,12 +46,11 @@ def test_unknown_name_lists_near_ones():
         get_model('vitaev2-s-vsaa')
 
 
-@pytest.mark.parametrize('name', list_models())
-def test_every_name_builds(name):
+@pytest.mark.parametrize('name', collect_models())
+def test_every_classifier_builds(name):
     with torch.device('meta'):
         model = get_model(name, num_classes=7)
-    if hasattr(model, 'head'):  # matting networks have other heads, without classes
-        assert model.head.fc.out_features == 7
+    assert model.head.fc.out_features == 7
 
 
 def test_model_gives_logits_and_dicts_merge():
@@ -87,3 +90,25 @@ def test_builds_inside_another_packages_scope(scope):
 
 def test_version_is_public():
     assert mmvsa.__version__.count('.') == 2
+
+
+@pytest.mark.parametrize('name', CHANGE_DETECTORS)
+def test_every_change_detector_builds(name):
+    assert name in list_models()
+    with torch.device('meta'):
+        model = get_model(name, backbone=dict(drop_path_rate=0.1))
+        assert get_model(name, num_classes=3).decode_head.conv_seg.out_channels == 3
+    assert model.decode_head.conv_seg.out_channels == 2
+    assert model.backbone.stages[1].blocks[1].drop_path.drop_prob > 0
+
+
+def test_change_detector_is_that_of_its_config():
+    cfg = load_config(ROOT / 'configs/_base_/models/bit_vitaev2.py')
+    for option in ('drop_path_rate', 'drop_path_schedule'):  # for training
+        cfg.model.backbone.pop(option)
+    assert cfg.model.to_dict() == CHANGE_DETECTORS['bit_vitaev2-s']
+
+
+def test_importing_mmvsa_leaves_mmseg_out():
+    code = "import sys, mmvsa; sys.exit(any(name.startswith('mmseg') for name in sys.modules))"
+    run_command(sys.executable, '-c', code)

@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from cli import run_tool
+from helpers.cli import run_tool
+from helpers.scenes import SETTINGS, write_tiny_scenes
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
-from scenes import SETTINGS, write_tiny_scenes
 
 from mmvsa.datasets import digit_scenes
 from mmvsa.datasets.digit_scenes import (

@@ -4,9 +4,16 @@ from pathlib import Path
 
 import cv2
 import pytest
+from helpers.scenes import (
+    CLASSIFICATION,
+    DETECTION,
+    SEGMENTATION,
+    SETTINGS,
+    tiny_config,
+    write_tiny_scenes,
+)
 from mmengine.registry import init_default_scope
 from pycocotools.coco import COCO
-from scenes import CLASSIFICATION, DETECTION, SEGMENTATION, SETTINGS, tiny_config, write_tiny_scenes
 
 from mmvsa.datasets import (
     DigitScenesClassification,

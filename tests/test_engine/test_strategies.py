@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli import run_command, run_tool, tiny_config
+from helpers.cli import run_command, run_tool, tiny_config
 
 # Nothing is random. Decay and epsilon are large, so that faults in decay or clipping show and
 # gradients of rounding errors alone do not.

@@ -5,8 +5,8 @@ import argparse
 import numpy as np
 import pytest
 import torch
+from helpers.reference import state_dict
 from mmengine.logging.history_buffer import HistoryBuffer
-from reference import state_dict
 
 from mmvsa import get_model
 from mmvsa.models import (

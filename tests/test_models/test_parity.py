@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from reference import (
+from helpers.reference import (
     arrays,
     describe,
     image,

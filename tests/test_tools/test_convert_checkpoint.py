@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from reference import state_dict
+from helpers.reference import state_dict
 
 from mmvsa import get_model
 from mmvsa.apis.model import collect_models

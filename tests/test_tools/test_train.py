@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cli import QUICKSTART, ROOT, run_command, run_tool, tiny_config
+from helpers.cli import QUICKSTART, ROOT, run_command, run_tool, tiny_config
+from helpers.scenes import CLASSIFICATION, DETECTION, SEGMENTATION, write_tiny_scenes
 from mmengine import Config
 from PIL import Image
-from scenes import CLASSIFICATION, DETECTION, SEGMENTATION, write_tiny_scenes
 
 from mmvsa.utils import load_config
 

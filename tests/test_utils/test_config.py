@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from cli import ROOT
+from helpers.cli import ROOT
 from mmengine.config.utils import MODULE2PACKAGE
 
 from mmvsa.utils import UsageError, load_config

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from cli import ROOT
+from helpers.cli import ROOT
 
 from mmvsa.utils import UsageError, check_datasets, load_config, use_data_root
 

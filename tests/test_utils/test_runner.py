@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from cli import ROOT
+from helpers.cli import ROOT
 from mmengine.config import Config
 
 from mmvsa.utils import UsageError, load_config, use_amp, use_resume

@@ -1,7 +1,7 @@
 """What testing adds to a config."""
 
 import pytest
-from cli import ROOT
+from helpers.cli import ROOT
 from mmengine.config import Config
 
 from mmvsa.utils import UsageError, load_config, use_show_dir, use_tta, write_results

@@ -48,7 +48,7 @@ class Entry:
         name: of the config.
         config: its path in the repository.
         metadata: ``Parameters``, ``FLOPs`` (multiply-adds), ``Source``, ``Public Weights``.
-        metrics: (dataset, metric) -> value, without "(authors)".
+        metrics: (dataset, metric) -> value, without "(official)".
         tasks, datasets: of the results.
         measured_here: whether no figure is an official one.
     """
@@ -87,12 +87,12 @@ def _entry(model: dict[str, Any]) -> Entry:
         model['Config'],
         model['Metadata'],
         {
-            (data, name.replace(' (authors)', '').replace(', authors', '')): value
+            (data, name.replace(' (official)', '').replace(', official', '')): value
             for (data, name), value in raw.items()
         },
         frozenset(result['Task'] for result in results),
         frozenset(result['Dataset'] for result in results),
-        bool(raw) and not any('authors' in name for _, name in raw),
+        bool(raw) and not any('official' in name for _, name in raw),
     )
 
 
@@ -176,6 +176,11 @@ _RECIPES: Sequence[Column] = (
 _ORIENTED = _dense(
     ('mAP, official', lambda entry: _metric(entry, 'mAP')),
 )
+_CHANGE = _dense(
+    ('data', lambda entry: ', '.join(sorted(entry.datasets))),
+    ('F1 (pooled), official', lambda entry: _metric(entry, 'F1')),
+    ('F1 (mean of batches), official', lambda entry: _metric(entry, 'batch F1')),
+)
 _POSE = _dense(
     ('AP, official', lambda entry: _metric(entry, 'AP')),
 )
@@ -206,6 +211,7 @@ def sections(entries: Sequence[Entry]) -> list[tuple[str, Sequence[Column], list
         ('Detection on COCO', _DETECTION, folder('mask_rcnn', 'cascade_rcnn', 'retinanet')),
         ('Oriented detection on DOTA', _ORIENTED, folder('oriented_rcnn')),
         ('Segmentation', _SEGMENTATION, folder('upernet')),
+        ('Change detection', _CHANGE, folder('change_detection')),
         ('Pose', _POSE, folder('topdown_heatmap')),
         ('Matting', _dense(), folder('matting')),
         ('Quickstart', _QUICKSTART, folder('quickstart')),

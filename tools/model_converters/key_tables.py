@@ -9,14 +9,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mmvsa.models.conversions import FAMILIES, Row
+from mmvsa.models.conversions import FAMILIES, WHOLE_MODELS, Row
 
 PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'checkpoints.md'
+DOCUMENTED = (*FAMILIES, *WHOLE_MODELS)
 
 
 def file_table() -> str:
     """Return the table of published files that load as they are."""
-    files = [files for family in FAMILIES for files in family.files]
+    files = [files for family in DOCUMENTED for files in family.files]
     return _markdown(
         ('files of', 'recognized by a key such as', 'load into', 'left out or not in the file'),
         ((f.source, f'`{f.example}`', f.loads_into, f.remark) for f in files),
@@ -25,7 +26,7 @@ def file_table() -> str:
 
 def key_tables() -> str:
     """Return the key table of every family under a heading."""
-    tables = [item for family in FAMILIES for item in family.tables.items()]
+    tables = [item for family in DOCUMENTED for item in family.tables.items()]
     return '\n\n'.join(f'### {title}\n\n{key_table(rows)}' for title, rows in tables)
 
 

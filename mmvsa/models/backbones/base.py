@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmvsa.models.checkpoints import load_pretrained, resize_to_model
-from mmvsa.models.checks import check_bool, check_int
+from mmvsa.models.checks import check_bool, check_int, check_rate
 from mmvsa.models.conversions import adapt_state_dict
 from mmvsa.models.layers import WindowTransform, checkpointed
 
@@ -187,6 +187,15 @@ class Backbone(BaseModule):
         if part not in ('stages', 'blocks') or not number.isdigit():
             return False
         return self.num_built_stages <= int(number) < self.num_stages
+
+
+def attention_options(*, qkv_bias: bool, drop_rate: float, attn_drop_rate: float) -> dict[str, Any]:
+    """Return the options of every attention that a backbone takes as its own, checked."""
+    return dict(
+        qkv_bias=check_bool('qkv_bias', qkv_bias),
+        attn_drop=check_rate('attn_drop_rate', attn_drop_rate),
+        proj_drop=check_rate('drop_rate', drop_rate),
+    )
 
 
 def _check_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ import torch
 from mmengine.model import ModuleList
 from torch import Tensor, nn
 
-from mmvsa.models.checks import check_bool, check_choice, check_int, check_number, check_rate
+from mmvsa.models.checks import check_bool, check_choice, check_int, check_number
 from mmvsa.models.layers import (
     Block,
     ParallelConvolution,
@@ -33,7 +33,7 @@ from .arch import (
     resolve_attentions,
     stage_key,
 )
-from .base import Backbone
+from .base import Backbone, attention_options
 
 OUT_TYPES = ('featmap', 'pyramid', 'avg_featmap')
 
@@ -132,12 +132,10 @@ class RVSA(Backbone):
         self.patch_embed = PatchReduction(self.in_channels, dims, stride=settings.patch_size)
         position = torch.zeros(1, side * side, dims)
         self.pos_embed = nn.Parameter(nn.init.trunc_normal_(position, std=0.02))
-        self.drop = nn.Dropout(check_rate('drop_rate', drop_rate))
-        shared = dict(
-            qkv_bias=check_bool('qkv_bias', qkv_bias),
-            attn_drop=attn_drop_rate,
-            proj_drop=drop_rate,
+        shared = attention_options(
+            qkv_bias=qkv_bias, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate
         )
+        self.drop = nn.Dropout(drop_rate)
         (rates,) = drop_path_rates(drop_path_rate, (depth,))
         self.blocks = ModuleList(
             self._build_block(index, settings, attentions[index], drop_path=rate, **shared)

@@ -12,7 +12,7 @@ from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmengine.model import ModuleList
 from torch import Tensor, nn
 
-from mmvsa.models.checks import check_bool, check_int, check_number, check_rate
+from mmvsa.models.checks import check_bool, check_int, check_number
 from mmvsa.models.layers import Block, PatchMerging, build_attention, to_nchw
 from mmvsa.registry import MODELS
 
@@ -24,7 +24,7 @@ from .arch import (
     resolve_attentions,
     stage_key,
 )
-from .base import Backbone
+from .base import Backbone, attention_options
 
 # Sizes of Swin (arXiv 2103.14030), which both papers keep.
 ARCHS: dict[str, dict[str, Any]] = {
@@ -106,11 +106,9 @@ class SwinVSA(Backbone):
         options = modern_options(options, attentions)
         super().__init__(len(stages), out_indices, **options)
         self.position_conv = check_bool('position_conv', position_conv)
-        self.drop_rate = check_rate('drop_rate', drop_rate)
-        self._shared: dict[str, Any] = dict(
-            qkv_bias=check_bool('qkv_bias', qkv_bias),
-            attn_drop=attn_drop_rate,
-            proj_drop=drop_rate,
+        self.drop_rate = drop_rate
+        self._shared = attention_options(
+            qkv_bias=qkv_bias, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate
         )
         self.patch_embed = PatchEmbed(
             self.in_channels,

@@ -45,7 +45,7 @@ from .arch import (
     resolve_attentions,
     stage_key,
 )
-from .base import Backbone
+from .base import Backbone, attention_options
 
 REDUCTIONS = ('performer', 'pyramid', 'patch')
 OUT_TYPES = ('featmap', 'avg_featmap')
@@ -192,12 +192,10 @@ class ViTAE(Backbone):
         options = modern_options(options, attentions)
         super().__init__(len(stages), out_indices, **options)
         self.out_type = check_choice('out_type', out_type, OUT_TYPES)
-        self.drop_rate = check_rate('drop_rate', drop_rate)
+        self.drop_rate = drop_rate
         self.performer_drop_rate = 0.1 if performer_drop_rate is None else performer_drop_rate
-        self._shared: dict[str, Any] = dict(
-            qkv_bias=check_bool('qkv_bias', qkv_bias),
-            attn_drop=attn_drop_rate,
-            proj_drop=drop_rate,
+        self._shared = attention_options(
+            qkv_bias=qkv_bias, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate
         )
         self.stages = ModuleList()
         rates = drop_path_rates(drop_path_rate, [stage.depth for stage in stages])

@@ -32,7 +32,7 @@ from .arch import (
     resolve_attentions,
     stage_key,
 )
-from .base import Backbone
+from .base import Backbone, attention_options
 
 
 def _arch(embed: Sequence[int], width: int, depth: int, **options: Any) -> dict[str, Any]:
@@ -154,10 +154,8 @@ class ViTAEv2(Backbone):
         )
         options = modern_options(options, attentions, reductions)
         super().__init__(len(stages), out_indices, **options)
-        self._shared: dict[str, Any] = dict(
-            qkv_bias=check_bool('qkv_bias', qkv_bias),
-            attn_drop=attn_drop_rate,
-            proj_drop=drop_rate,
+        self._shared = attention_options(
+            qkv_bias=qkv_bias, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate
         )
         self.drop_rate = drop_rate
         rates = drop_path_rates(drop_path_rate, [s.depth for s in stages], drop_path_schedule)

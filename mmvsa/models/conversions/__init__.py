@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from . import p3m, swin, vit, vitae, vitaev2
+from . import bit, p3m, swin, vit, vitae, vitaev2
+from .bit import convert_bit
 from .keys import CheckpointError, Family, PublishedFiles, Row, StateDict, rename_keys, unite
 from .p3m import convert_p3m
 from .swin import convert_mmpretrain_swin, convert_swin
@@ -18,12 +19,15 @@ from .vitaev2 import convert_vitaev2
 
 __all__ = [
     'FAMILIES',
+    'WHOLE_MODELS',
     'CheckpointError',
     'Family',
     'PublishedFiles',
     'Row',
     'StateDict',
     'adapt_state_dict',
+    'adapt_whole_model',
+    'convert_bit',
     'convert_mmpretrain_swin',
     'convert_p3m',
     'convert_swin',
@@ -38,13 +42,15 @@ __all__ = [
 
 # The first that recognizes a state dict converts it.
 FAMILIES: tuple[Family, ...] = (
-    p3m.FAMILY,
+    p3m.ENCODER_FAMILY,
     vitae.FAMILY,
     vitaev2.FAMILY,
     swin.FAMILY,
     swin.MMPRETRAIN_FAMILY,
     vit.FAMILY,
 )
+# Models whose heads are those of mmvsa too.
+WHOLE_MODELS: tuple[Family, ...] = (bit.FAMILY, p3m.FAMILY)
 
 
 def find_family(state_dict: Mapping[str, Any]) -> Family | None:
@@ -64,4 +70,17 @@ def adapt_state_dict(state_dict: Mapping[str, Tensor]) -> StateDict:
         CheckpointError: the file is incomplete, or two of its keys would become one.
     """
     family = find_family(state_dict)
+    return dict(state_dict) if family is None else family.convert(state_dict)
+
+
+def adapt_whole_model(state_dict: Mapping[str, Tensor]) -> StateDict:
+    """Return the state dict of a model with its head under the names of mmvsa.
+
+    What is none of :data:`WHOLE_MODELS` comes back equal.
+
+    Raises:
+        CheckpointError: the file is incomplete, or two of its keys would become one.
+    """
+    found = (family for family in WHOLE_MODELS if family.matches(state_dict))
+    family = next(found, None)
     return dict(state_dict) if family is None else family.convert(state_dict)

@@ -40,7 +40,7 @@ _FRESH = 'random projections, which the files lack, come from a fixed generator'
 
 FAMILY = Family(
     'p3m',
-    recognized_by=('{encoder.,}layers.{i}.RC.{proj1,linear}.*',),
+    recognized_by=('encoder.layers.{i}.RC.{proj1,linear}.*',),
     convert=convert_p3m,
     files=(
         PublishedFiles(
@@ -49,6 +49,14 @@ FAMILY = Family(
             '`p3m-net_vitae-s`',
             _FRESH,
         ),
+    ),
+    tables={'P3M-Net': KEYS},
+)
+ENCODER_FAMILY = Family(
+    'p3m encoder',
+    recognized_by=('layers.{i}.RC.{proj1,linear}.*',),
+    convert=convert_p3m,
+    files=(
         PublishedFiles(
             f'{_P3M}: its encoder, trained on ImageNet',
             'layers.0.RC.proj1.*',
@@ -56,5 +64,4 @@ FAMILY = Family(
             f'{_FRESH}; the classifier is left out',
         ),
     ),
-    tables={'P3M-Net': KEYS},
 )

@@ -65,6 +65,8 @@ class Block(nn.Module):
         if hidden < 1:
             raise ValueError(f'mlp_ratio={mlp_ratio} leaves no hidden channel of {out_dims}')
         self.mlp = Mlp(out_dims, hidden, drop=drop)
+        if not isinstance(convolution, (nn.Module, type(None))):
+            raise TypeError(f'convolution must be a module or None, got {convolution!r}')
         self.pcm = convolution
 
     def forward(self, x: Tensor) -> Tensor:

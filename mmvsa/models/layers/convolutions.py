@@ -114,7 +114,11 @@ class ParallelConvolution(nn.Sequential):
     ) -> None:
         channels, strides = check_ints('channels', channels), check_ints('strides', strides)
         last = len(strides) - 1
-        norms = [i < last for i in range(last + 1)] if norms is None else list(norms)
+        if norms is None:
+            norms = [i < last for i in range(last + 1)]
+        if not isinstance(norms, (tuple, list)):
+            raise TypeError(f'norms must be a sequence of booleans, got {norms!r}')
+        norms = [check_bool('norms', norm) for norm in norms]
         if len(channels) != len(strides) + 1 or len(norms) != len(strides):
             raise ValueError(
                 f'channels, strides and norms must have n + 1, n and n entries, '

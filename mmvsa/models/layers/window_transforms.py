@@ -367,6 +367,8 @@ def build_window_transform(
         ValueError: An unknown name, an option outside its range.
         TypeError: An option that the transform does not have.
     """
+    if not isinstance(config, (str, dict)):
+        raise TypeError(f'transform must be a name or a dict with type, got {config!r}')
     options = dict(type=config) if isinstance(config, str) else dict(config)
     name = str(options.pop('type', None)).removeprefix('mmvsa.')
     # `get` rather than `build`: the family has one registry, whatever the default scope is.

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from cli import ROOT, load_tool
-from reference import describe
+from helpers.cli import ROOT, load_tool
+from helpers.reference import describe
 
 from mmvsa.models.conversions import (
     FAMILIES,

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from reference import state_dict
+from helpers.reference import state_dict
 
 from mmvsa.models.conversions import CheckpointError, adapt_state_dict, convert_vitaev2
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from cli import ROOT, load_tool
+from helpers.cli import ROOT, load_tool
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from cli import ROOT
+from helpers.cli import ROOT
 
 sys.path.insert(0, str(ROOT / 'tools/benchmarks'))

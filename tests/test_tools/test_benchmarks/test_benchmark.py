@@ -4,7 +4,7 @@ from pathlib import Path
 import benchmark
 import candidates
 import pytest
-from cli import ROOT
+from helpers.cli import ROOT
 from torch import nn
 
 DETECTOR = ROOT / 'configs/quickstart/mask-rcnn_vitaev2-vsa-nano_digit-scenes.py'

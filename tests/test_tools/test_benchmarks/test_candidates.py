@@ -3,7 +3,7 @@ import dataclasses
 import candidates
 import pytest
 from candidates import Candidate, Workload, parse_candidate
-from cli import ROOT
+from helpers.cli import ROOT
 from torch import nn
 
 from mmvsa.models import SampledWindowAttention

@@ -5,9 +5,9 @@ from pathlib import Path
 import compare_attention
 import mmengine
 import pytest
-from cli import run_command
+from helpers.cli import run_command
+from helpers.scenes import write_tiny_scenes
 from mmengine.config import Config
-from scenes import write_tiny_scenes
 
 
 def test_summary_by_hand() -> None:

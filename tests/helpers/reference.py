@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ROOT = Path(__file__).parent / 'data' / 'reference'
+ROOT = Path(__file__).parents[1] / 'data' / 'reference'
 
 
 def _rng(seed: int) -> np.random.Generator:

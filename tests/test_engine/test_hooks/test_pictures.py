@@ -1,4 +1,4 @@
-"""The pictures' hooks and the report, without a training."""
+"""The hooks that draw, without a training."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 
-from mmvsa.engine import NextStepsHook, TrainingCurveHook, WindowVisualizationHook
+from mmvsa.engine import TrainingCurveHook, WindowVisualizationHook
 from mmvsa.engine.hooks.pictures import displayed_image
 
 
@@ -77,14 +77,3 @@ def test_displayed_image_undoes_normalisation() -> None:
     preprocessor.std = torch.tensor([2.0, 2.0, 2.0]).view(3, 1, 1)
     image = displayed_image(torch.ones(1, 3, 2, 4), preprocessor)
     assert image.shape == (2, 4, 3) and image[0, 0].tolist() == [12, 22, 32]
-
-
-def test_report(hub: MessageHub, tmp_path: Path) -> None:
-    (tmp_path / 'windows.png').write_text('')
-    runner = fake_runner(hub, tmp_path, cfg=SimpleNamespace(filename='configs/a.py'))
-    assert 'none was written' in NextStepsHook.report(runner)
-    hub.update_info('last_ckpt', str(tmp_path / 'epoch_1.pth'))
-    hub.update_info('best_ckpt', str(tmp_path / 'best.pth'))
-    report = NextStepsHook.report(runner)
-    assert 'best.pth' in report and 'windows.png' in report
-    assert 'tools/test.py configs/a.py' in report

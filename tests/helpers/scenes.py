@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cli import ROOT
 from mmengine.config import Config
 
+from helpers.cli import ROOT
 from mmvsa.datasets.digit_scenes import SceneSettings, ensure_digit_scenes
 from mmvsa.utils import load_config, use_data_root
 

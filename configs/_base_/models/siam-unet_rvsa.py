@@ -1,0 +1,25 @@
+# MTP's change detector: the absolute difference of four maps, decoded by a U-Net.
+norm_cfg = dict(type='SyncBN', requires_grad=True)
+model = dict(
+    type='mmvsa.SiamEncoderDecoder',
+    data_preprocessor=dict(
+        type='mmvsa.PairDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        size_divisor=32,
+        test_cfg=dict(size_divisor=32),
+    ),
+    backbone=dict(
+        type='mmvsa.RVSA',
+        arch='vit-b',
+        img_size=256,
+        out_indices=(3, 5, 7, 11),
+        out_type='pyramid',
+        final_norm=False,
+        drop_path_rate=0.3,
+        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/mtp-vit-b_samrs.pth'),
+    ),
+    neck=dict(type='mmvsa.FeatureFusionNeck', policy='abs_diff'),
+    decode_head=dict(type='mmvsa.UNetHead', in_channels=[768] * 4, norm_cfg=norm_cfg),
+)

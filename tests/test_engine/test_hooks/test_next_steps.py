@@ -1,0 +1,38 @@
+"""The report at the end of a training."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from mmengine.logging import MessageHub
+
+from mmvsa.engine import NextStepsHook
+
+
+@pytest.fixture
+def hub(request: pytest.FixtureRequest) -> MessageHub:
+    return MessageHub.get_instance(request.node.name)
+
+
+def fake_runner(hub: MessageHub, work_dir: Path, **attributes: object) -> SimpleNamespace:
+    defaults = dict(
+        message_hub=hub,
+        work_dir=str(work_dir),
+        epoch=0,
+        _train_loop=object(),
+        train_dataloader=range(4),
+        experiment_name='name_2026_1',
+        logger=SimpleNamespace(info=print, warning=print),
+    )
+    return SimpleNamespace(**{**defaults, **attributes})
+
+
+def test_report(hub: MessageHub, tmp_path: Path) -> None:
+    (tmp_path / 'windows.png').write_text('')
+    runner = fake_runner(hub, tmp_path, cfg=SimpleNamespace(filename='configs/a.py'))
+    assert 'none was written' in NextStepsHook.report(runner)
+    hub.update_info('last_ckpt', str(tmp_path / 'epoch_1.pth'))
+    hub.update_info('best_ckpt', str(tmp_path / 'best.pth'))
+    report = NextStepsHook.report(runner)
+    assert 'best.pth' in report and 'windows.png' in report
+    assert 'tools/test.py configs/a.py' in report
