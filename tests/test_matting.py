@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from cli import ROOT, run_tool
+from helpers.cli import ROOT, run_tool
 
 CONFIG = ROOT / 'configs/quickstart/p3m-net_vitae-nano_matte-scenes.py'
 TINY = f"""

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers.reference import ROOT
 from mmengine.structures import BaseDataElement
-from reference import ROOT
 
 from mmvsa.evaluation import MattingMetric
 from mmvsa.evaluation.matting import matte_errors

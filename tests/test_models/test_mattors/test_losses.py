@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from helpers.reference import ROOT, normal, relative_error
 from mmengine.structures import BaseDataElement
-from reference import ROOT, normal, relative_error
 
 from mmvsa.models.mattors import MatteOutputs
 from mmvsa.models.mattors.heads import MattingHead

@@ -1,41 +1,22 @@
-"""P3M-Net against the official implementation, its files, and inputs of any size."""
+"""P3M-Net against the official implementation, on inputs of any size, in any precision."""
 
 import pytest
 import torch
-from reference import arrays, describe, fill, normal, relative_error
+from helpers.matting import REFERENCES, official_model, tiny_model
+from helpers.reference import arrays, describe, normal, relative_error
 from torch import Tensor
 
 from mmvsa import get_model
-from mmvsa.models import load_pretrained
-from mmvsa.models.conversions import convert_p3m
-from mmvsa.models.mattors.integration import fuse, unpool
-from mmvsa.registry import MODELS
 
 TOLERANCE = 1e-4
-NAMES = ('P3MNet_ViTAE_S', 'P3MNet_ViTAE_S_live')
 MEAN, STD = (
     torch.tensor(x)[:, None, None] for x in ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 )
 
 
-def official(info: dict, unsaved: bool = False) -> dict[str, Tensor]:
-    """The state dict of the official network; the random projections are in none."""
-    entries = info['state_dict'] + (info['unsaved'] if unsaved else [])
-    return {key: fill(key, shape) * info['factors'].get(key, 1) for key, shape in entries}
-
-
-def build(name: str) -> torch.nn.Module:
-    converted = convert_p3m(official(describe(name), unsaved=True))
-    model = get_model('p3m-net_vitae-s').eval()
-    model.load_state_dict(
-        {k.replace('attn.w', 'attn.directions'): v for k, v in converted.items()}, strict=False
-    )
-    return model
-
-
 @pytest.fixture(scope='module')
 def model() -> torch.nn.Module:
-    return build(NAMES[0])
+    return official_model()
 
 
 def close(value: Tensor, expected: dict) -> bool:
@@ -45,9 +26,9 @@ def close(value: Tensor, expected: dict) -> bool:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', REFERENCES)
 def test_agreement(name: str) -> None:
-    info, expected, model = describe(name), arrays(name), build(name)
+    info, expected, model = describe(name), arrays(name), official_model(name)
     images = normal(info['seed'], tuple(info['input']))
     features, outputs = model.backbone.encode(images), model(images)
     assert all(map(close, features.maps, info['features']))
@@ -67,7 +48,7 @@ def test_agreement(name: str) -> None:
 def test_parameters_and_gradients(model: torch.nn.Module) -> None:
     unused = 513_000 + 256  # the classifier, and norms that the forward pass does not call
     count = sum(parameter.numel() for parameter in model.parameters())
-    assert count == describe(NAMES[0])['num_params'] - unused
+    assert count == describe(REFERENCES[0])['num_params'] - unused
     outputs = model(normal(0, (1, 3, 64, 32)))
     (outputs.glance.sum() + outputs.focus.sum() + sum(s.sum() for s in outputs.sides)).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
@@ -85,53 +66,6 @@ def test_inference(model: torch.nn.Module, mode: str, monkeypatch: pytest.Monkey
     error = (alpha[0, ::3, ::3] - expected[mode]).abs()
     # The official implementation resizes with scikit-image, whose borders differ.
     assert error.mean() < 1e-3 and (error < 1e-2).float().mean() > 0.99
-
-
-def test_fusion() -> None:
-    glance = normal(31, (2, 3, 24, 20))
-    for column, classes in enumerate(([], [0, 1], [1, 2], [0, 2])):
-        glance[0, classes, 0, column] = 3
-    glance[0, :, 0, 0] = 0
-    focus = normal(32, (2, 1, 24, 20)).sigmoid().requires_grad_()
-    fused = fuse(glance, focus)
-    assert torch.equal(fused, arrays('matting_fusion')['fused'])
-    fused.sum().backward()
-    assert torch.equal(focus.grad, (glance.argmax(1, keepdim=True) == 1).float())
-
-
-@pytest.mark.parametrize('dtype', [torch.float32, torch.float64, torch.bfloat16])
-def test_unpool_is_torchs(dtype: torch.dtype) -> None:
-    x = torch.randn(2, 3, 8, 6, dtype=dtype, requires_grad=True)
-    pooled, indices = torch.nn.functional.max_pool2d(x, 2, return_indices=True)
-    out = unpool(pooled, indices)
-    if dtype != torch.bfloat16:
-        assert torch.equal(out, torch.nn.functional.max_unpool2d(pooled, indices, 2))
-    out.sum().backward()
-    assert torch.equal(x.grad, (out != 0).to(dtype))
-
-
-@pytest.mark.parametrize('container', ['state_dict', 'state_dict_ema'])
-def test_official_files(container: str, tmp_path) -> None:
-    state_dict = official(describe(NAMES[0]))
-    path = tmp_path / 'official.pth'
-    if container == 'state_dict_ema':  # of the encoder alone
-        state_dict = {
-            k.removeprefix('encoder.'): v for k, v in state_dict.items() if 'encoder' in k
-        }
-        models = [MODELS.build(dict(type='mmvsa.PoolingViTAE')) for _ in range(2)]
-    else:
-        models = [get_model('p3m-net_vitae-s') for _ in range(2)]
-    torch.save({container: {f'module.{k}': v for k, v in state_dict.items()}}, path)
-    reports = [load_pretrained(model.eval(), path) for model in models]
-    assert [key.rsplit('.', 1)[1] for key in reports[0].missing] == ['directions'] * 2
-    assert not reports[0].unexpected and not reports[0].mismatched
-    weight = dict(models[0].named_parameters())
-    key = next(k for k in weight if k.endswith('stages.0.blocks.1.norm1.weight'))
-    whole = 'encoder.' if container == 'state_dict' else ''
-    assert torch.equal(weight[key], state_dict[f'{whole}layers.0.NC.1.norm1.weight'])
-    with torch.no_grad():  # the projections that no file has are the same in every model
-        first, second = (model(normal(0, (1, 3, 32, 32)))[-2] for model in models)
-    assert torch.equal(first, second)
 
 
 @torch.no_grad()
@@ -176,27 +110,8 @@ def test_wrong_input(model: torch.nn.Module) -> None:
         get_model('p3m-net_vitae-s', test_cfg=dict(max_size=16))
 
 
-def tiny(**head) -> torch.nn.Module:
-    arch = dict(
-        token_dims=(8, 12, 16, 24),
-        depths=(1, 1, 1, 1),
-        num_heads=(1, 1, 2, 2),
-        groups=(1, 4, 4, 8),
-        mlp_ratio=2.0,
-        attention=('PlainPerformer', 'full', 'full', 'full'),
-    )
-    head = dict(type='mmvsa.P3MHead', in_channels=arch['token_dims'], **head)
-    return MODELS.build(
-        dict(
-            type='mmvsa.Mattor',
-            backbone=dict(type='mmvsa.PoolingViTAE', arch=arch),
-            decode_head=head,
-        )
-    )
-
-
 def test_checkpointing_changes_nothing() -> None:
-    model, images, gradients = tiny(), normal(1, (2, 3, 64, 64)), []
+    model, images, gradients = tiny_model(), normal(1, (2, 3, 64, 64)), []
     for with_cp in (False, True):
         model.backbone.with_cp = with_cp
         model.zero_grad()
@@ -208,7 +123,7 @@ def test_checkpointing_changes_nothing() -> None:
 
 
 def test_precisions() -> None:
-    model, images = tiny().eval(), normal(1, (1, 3, 64, 32))
+    model, images = tiny_model().eval(), normal(1, (1, 3, 64, 32))
     with torch.no_grad():
         plain = model(images).focus
         with torch.autocast('cpu', torch.bfloat16):
@@ -219,27 +134,9 @@ def test_precisions() -> None:
 
 
 def test_deterministic_mode() -> None:
-    model = tiny()
+    model = tiny_model()
     torch.use_deterministic_algorithms(True)
     try:
         model(normal(1, (1, 3, 64, 32))).focus.sum().backward()
     finally:
         torch.use_deterministic_algorithms(False)
-
-
-@pytest.mark.parametrize(
-    'backbone',
-    [
-        dict(type='mmvsa.SwinVSA', arch='t', out_indices=(0, 1, 2, 3)),
-        dict(type='mmvsa.PoolingViTAE'),
-    ],
-    ids=lambda backbone: backbone['type'],
-)
-def test_u_shape_on_any_backbone(backbone: dict) -> None:
-    channels = MODELS.build(backbone).out_channels
-    head = dict(type='mmvsa.UNetMattingHead', in_channels=channels)
-    model = MODELS.build(dict(type='mmvsa.Mattor', backbone=backbone, decode_head=head)).eval()
-    outputs = model(normal(1, (1, 3, 50, 70)))
-    assert outputs.glance.shape == (1, 3, 50, 70) and outputs.fused.shape == (1, 1, 50, 70)
-    (outputs.glance.sum() + outputs.focus.sum()).backward()
-    assert all(parameter.grad is not None for parameter in model.decode_head.parameters())
