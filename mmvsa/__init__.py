@@ -2,20 +2,18 @@
 
 Importing mmvsa loads no model and no host package: it defines the registries, which import their
 modules on first use, and tells MMEngine where ``mmvsa::`` and ``mmseg::`` bases are. Everything
-else is imported when it is asked for.
+else is imported when it is asked for. Where MMEngine is not installed, :mod:`mmvsa.ops` is there.
 """
 
 import importlib
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from mmengine.config.utils import MODULE2PACKAGE
-from mmengine.utils import is_installed
-
-from . import registry
 from .version import __version__
 
 if TYPE_CHECKING:
+    from . import registry
     from .apis import get_model, list_models
 
 __all__ = ['__version__', 'get_model', 'list_models', 'registry']
@@ -31,11 +29,23 @@ _SUBMODULES = (
     'visualization',
 )
 
-# MMEngine knows packages by their distributions: not mmvsa, and mmseg only as `mmsegmentation`
-# (onedl-mmsegmentation is another distribution). It takes the name of a module as well.
-MODULE2PACKAGE.setdefault('mmvsa', 'mmvsa')
-if not is_installed(MODULE2PACKAGE['mmseg']):
-    MODULE2PACKAGE['mmseg'] = 'mmseg'
+
+def _register_packages() -> None:
+    """Define the registries, and tell MMEngine where ``mmvsa::`` and ``mmseg::`` bases are."""
+    from mmengine.config.utils import MODULE2PACKAGE
+    from mmengine.utils import is_installed
+
+    importlib.import_module(f'{__name__}.registry')
+    # MMEngine knows packages by their distributions: not mmvsa, and mmseg only as `mmsegmentation`
+    # (onedl-mmsegmentation is another distribution). It takes the name of a module as well.
+    MODULE2PACKAGE.setdefault('mmvsa', 'mmvsa')
+    if not is_installed(MODULE2PACKAGE['mmseg']):
+        MODULE2PACKAGE['mmseg'] = 'mmseg'
+
+
+# The operators need PyTorch alone, and can be used and measured where nothing else is installed.
+if find_spec('mmengine') is not None:
+    _register_packages()
 
 # mmpretrain's hub is filled where it is there: importing it takes longer than torch.
 if 'mmpretrain' in sys.modules:

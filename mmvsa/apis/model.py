@@ -13,7 +13,8 @@ from mmengine.config import Config
 from mmengine.model import BaseModule, initialize
 from torch import nn
 
-from mmvsa.models import backbones, load_pretrained
+from mmvsa.models import backbones, load_pretrained, mattors
+from mmvsa.models.checks import check_int
 from mmvsa.registry import MODELS
 
 
@@ -51,9 +52,13 @@ CHANGE_DETECTORS: dict[str, dict[str, Any]] = {
 }
 
 
+# name -> config of a whole model that is no classifier
+WHOLE_MODELS = {**CHANGE_DETECTORS, **mattors.MODELS_BY_NAME}
+
+
 def list_models(pattern: str = '*') -> list[str]:
     """List the names that :func:`get_model` knows and that match a shell pattern (``'*vsa*'``)."""
-    return sorted(fnmatch.filter([*collect_models(), *CHANGE_DETECTORS], pattern))
+    return sorted(fnmatch.filter([*collect_models(), *WHOLE_MODELS], pattern))
 
 
 def model_config(name: str, num_classes: int = 1000, **overrides: Any) -> dict[str, Any]:
@@ -91,7 +96,7 @@ def _set_head_channels(config: Config) -> None:
     head = config.get('head')
     if not head or 'in_channels' in head:
         return
-    # On the meta device: nothing is allocated or initialised.
+    # On the meta device: nothing is allocated or initialized.
     with torch.device('meta'):
         backbone = MODELS.build(config.backbone)
     if hasattr(backbone, 'out_channels'):
@@ -104,15 +109,17 @@ def get_model(
     num_classes: int | None = None,
     **overrides: Any,
 ) -> nn.Module:
-    """Build a classifier of mmpretrain or a change detector of mmseg.
+    """Build a classifier of mmpretrain, a change detector of mmseg, or a matting network.
 
-    ``model(images)`` returns the logits; a change detector takes ``model((before, after))``.
+    ``model(images)`` returns the logits; a change detector takes ``model((before, after))``, and
+    a matting network returns ``.glance``, ``.focus`` and ``.fused``.
 
     Args:
         name: one of :func:`list_models`.
         pretrained: path of a checkpoint of mmvsa or of an official implementation, of a whole
             model or of a backbone; what the file lacks keeps its initial values and is reported.
-        num_classes: classes of the head; by default 1000, and 2 of a change detector.
+        num_classes: classes of the head; by default 1000, and 2 of a change detector. A matting
+            network has none.
         overrides: merged into the config: ``backbone=dict(out_indices=(0, 1, 2, 3))``,
             ``neck=...``, ``head=...``, ``train_cfg=...``.
 
@@ -120,12 +127,13 @@ def get_model(
         ValueError: an unknown name or a wrong option.
         mmvsa.models.CheckpointError: the file is unreadable or another model's.
     """
-    if name in CHANGE_DETECTORS:
-        model = MODELS.build(_change_detector_config(name, num_classes, overrides))
+    if name in WHOLE_MODELS:
+        model = MODELS.build(_whole_model_config(name, num_classes, overrides))
     else:
         from mmpretrain.registry import MODELS as CLASSIFIERS
 
-        model = CLASSIFIERS.build(model_config(name, num_classes or 1000, **overrides))
+        classes = 1000 if num_classes is None else check_int('num_classes', num_classes)
+        model = CLASSIFIERS.build(model_config(name, classes, **overrides))
     _init_weights(model)
     if pretrained is not None:
         load_pretrained(model, pretrained)
@@ -133,12 +141,16 @@ def get_model(
     return model
 
 
-def _change_detector_config(
+def _whole_model_config(
     name: str, num_classes: int | None, overrides: dict[str, Any]
 ) -> dict[str, Any]:
-    config = Config(dict(copy.deepcopy(CHANGE_DETECTORS[name]), _scope_='mmseg'))
+    config = Config(copy.deepcopy(WHOLE_MODELS[name]))
+    if name in CHANGE_DETECTORS:
+        config._scope_ = 'mmseg'
     if num_classes is not None:
-        config.decode_head.num_classes = num_classes
+        if name not in CHANGE_DETECTORS:
+            raise ValueError(f'{name} has no classes; leave num_classes={num_classes!r} out')
+        config.decode_head.num_classes = check_int('num_classes', num_classes, minimum=2)
     config.merge_from_dict(overrides)
     return config.to_dict()
 
@@ -151,7 +163,7 @@ def _mark_initialised(model: nn.Module) -> None:
 
 
 def _init_weights(model: Any) -> None:
-    """Initialise as ``model.init_weights()`` does, without its line for every parameter."""
+    """Initialize as ``model.init_weights()`` does, without its line for every parameter."""
     if next(model.parameters()).is_meta:
         return  # there is no memory to initialise
     if model.backbone.init_cfg:

@@ -12,6 +12,8 @@ from .digit_scenes_datasets import (
 )
 from .errors import DatasetError
 from .held_out import held_out_indices
+from .matte_scenes import MatteScenes
+from .matting import P3M10K, MattingDataset
 from .transforms import LoadImage
 
 __all__ = [
@@ -20,6 +22,9 @@ __all__ = [
     'DigitScenesDetection',
     'DigitScenesSegmentation',
     'LoadImage',
+    'MatteScenes',
+    'MattingDataset',
+    'P3M10K',
     'held_out_indices',
 ]
 

@@ -242,19 +242,19 @@ def _photograph(name: str) -> np.ndarray:
         import skimage
     except ImportError as error:
         raise ImportError(
-            'DigitScenes needs scikit-image; install it with "pip install scikit-image"'
+            'the scenes need scikit-image; install it with "pip install scikit-image"'
         ) from error
     path = Path(skimage.__file__).parent / 'data' / name
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise FileNotFoundError(
-            f'scikit-image has no {path}; DigitScenes needs a version that has it, such as 0.26'
+            f'scikit-image has no {path}; use a version that has it, such as 0.26'
         )
     return image
 
 
-def _background(rng: np.random.RandomState, split: str, size: int) -> np.ndarray:
-    """Return a mirrored, scaled, dimmed part of a photograph, (size, size, 3) float32."""
+def photograph_part(rng: np.random.RandomState, split: str, size: int) -> np.ndarray:
+    """Return a part of a photograph, scaled and often mirrored, (size, size, 3) uint8."""
     names = PHOTOGRAPHS[split]
     photograph = _photograph(names[rng.randint(len(names))])
     shortest = min(photograph.shape[:2])
@@ -265,8 +265,12 @@ def _background(rng: np.random.RandomState, split: str, size: int) -> np.ndarray
     part = cv2.resize(
         part, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     )
-    if rng.rand() < 0.5:
-        part = part[:, ::-1]
+    return part[:, ::-1] if rng.rand() < 0.5 else part
+
+
+def _background(rng: np.random.RandomState, split: str, size: int) -> np.ndarray:
+    """Return a dimmed part of a photograph, (size, size, 3) float32."""
+    part = photograph_part(rng, split, size)
     gain, bias = rng.uniform(0.6, 1.0), rng.uniform(0.0, 60.0)
     return np.clip(part.astype(np.float32) * gain + bias, 0, 255)
 

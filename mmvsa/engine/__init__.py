@@ -1,6 +1,6 @@
 """Hooks, optimizer wrappers and their constructors, and what sharded training needs."""
 
-from .hooks import NextStepsHook, TrainingCurveHook, WindowVisualizationHook
+from .hooks import MatteVisualizationHook, NextStepsHook, TrainingCurveHook, WindowVisualizationHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .optimizers import CpuAmpOptimWrapper
 from .runner import FlexibleRunner
@@ -11,6 +11,7 @@ __all__ = [
     'FSDPStrategy',
     'FlexibleRunner',
     'LayerDecayOptimWrapperConstructor',
+    'MatteVisualizationHook',
     'NextStepsHook',
     'TrainingCurveHook',
     'WindowVisualizationHook',

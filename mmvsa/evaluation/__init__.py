@@ -1,5 +1,6 @@
 """Metrics."""
 
+from .matting import MattingMetric
 from .real_labels import ReaLAccuracy
 
-__all__ = ['ReaLAccuracy']
+__all__ = ['MattingMetric', 'ReaLAccuracy']

@@ -1,6 +1,6 @@
 """Models: attention, backbones, necks, checkpoints."""
 
-from .backbones import RVSA, QFormer, SwinVSA, ViTAE, ViTAEv2
+from .backbones import RVSA, PoolingViTAE, QFormer, SwinVSA, ViTAE, ViTAEv2
 from .checkpoints import (
     CheckpointError,
     LoadReport,
@@ -17,6 +17,7 @@ from .layers import (
     WindowAttention,
     WindowTransform,
 )
+from .mattors import MatteOutputs, Mattor
 from .necks import SimplePyramid
 from .safe_loading import install_safe_loading, read_checkpoint
 
@@ -25,6 +26,9 @@ __all__ = [
     'CheckpointError',
     'FullAttention',
     'LoadReport',
+    'MatteOutputs',
+    'Mattor',
+    'PoolingViTAE',
     'QFormer',
     'Quadrangle',
     'RotatedVariedSizeWindow',

@@ -72,8 +72,8 @@ def is_fused(
     separate_windows: bool = False,
 ) -> bool:
     """Return whether one kernel samples and attends, or whether samples are written."""
-    # Products of float32 use no tensor cores: wider ones run out of registers.
-    fits = head_dims <= (64 if dtype == torch.float32 else MAX_HEAD_DIMS)
+    # Products of float32 use no tensor cores: wider ones spill registers and compile for minutes.
+    fits = head_dims <= (32 if dtype == torch.float32 else MAX_HEAD_DIMS)
     return fits and window_size <= MAX_FUSED_WINDOW_SIZE and not dropout and not separate_windows
 
 
@@ -134,10 +134,10 @@ def attend_triton(
         out = attend(q, k, v, scale=scale, bias=bias, dropout=dropout)
         return geometry.crop(window_merge(out, geometry.window_size, geometry.grid))
     qkv, windows = _checked(qkv, windows, geometry)
-    table = None if bias is None else bias[0].float().contiguous()
-    expected = (heads, geometry.window_size**2, geometry.window_size**2)
-    if table is not None and tuple(table.shape) != expected:
-        raise ValueError(f'bias must be {expected}, got {tuple(table.shape)}')
+    expected = (1, heads, geometry.window_size**2, geometry.window_size**2)
+    if bias is not None and tuple(bias.shape) != expected:
+        raise ValueError(f'bias must be {expected}, got {tuple(bias.shape)}')
+    table = None if bias is None else bias[0].float()
     op = torch.ops.mmvsa.varied_attention
     window = (geometry.window_size, geometry.top, geometry.left)
     return op(qkv, windows, table, scale, *window, push).flatten(-2)
@@ -278,7 +278,7 @@ def _(qkv, windows, bias, scale, window_size, top, left, push):  # type: ignore[
 
 @_varied_attention_backward.register_fake
 def _(grad, qkv, windows, bias, scale, window_size, top, left, push):  # type: ignore[no-untyped-def]
-    grad_bias = qkv.new_empty(0) if bias is None else torch.empty_like(bias)
+    grad_bias = qkv.new_empty(0) if bias is None else bias.new_empty(bias.shape)
     return torch.empty_like(qkv), torch.empty_like(windows), grad_bias
 
 

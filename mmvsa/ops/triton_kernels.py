@@ -10,7 +10,6 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -222,7 +221,7 @@ def backward_kernel(
     """Compute the gradients of q, of the samples and of the bias, for some windows of one head.
 
     The softmax is computed again. grad_samples is (2, windows, heads, N, D), of k and of v;
-    grad_bias is (programs, heads, BLOCK_N, BLOCK_N).
+    grad_bias is (programs, heads, N, N).
     """
     program = tl.program_id(0)
     head = tl.program_id(1)
@@ -272,8 +271,10 @@ def backward_kernel(
         sample += count.to(tl.int64) * heads * (WS * WS * D)
         _store(sample, m * D, grad_v, is_key, d, D, BLOCK_D)
     if HAS_BIAS:
-        row = ((program * heads + head).to(tl.int64) * BLOCK_N + m) * BLOCK_N
-        tl.store(grad_bias + row[:, None] + m[None, :], sum_bias)
+        row = ((program * heads + head).to(tl.int64) * (WS * WS) + m) * (WS * WS)
+        tl.store(
+            grad_bias + row[:, None] + m[None, :], sum_bias, mask=is_key[:, None] & is_key[None, :]
+        )
 
 
 @triton.jit
@@ -609,21 +610,20 @@ def launch_backward(
     batch, rows, columns, heads, _ = windows.shape
     count, number = batch * rows * columns, window_size**2
     settings = attention_settings(*_key(qkv, window_size), bias is not None, matmul_precision())
-    block = settings['BLOCK_N']
     per_program = max(1, triton.cdiv(count * heads, BACKWARD_PROGRAMS))
     programs = triton.cdiv(count, per_program)
     samples = qkv.new_empty(2, count, heads, number, qkv.shape[-1])
     # Without a bias its gradient is not written; any tensor will do.
     sums = qkv
     if bias is not None:
-        sums = qkv.new_empty(programs, heads, block, block, dtype=torch.float32)
-    padded = _padded_bias(bias, qkv, block)
+        sums = qkv.new_empty(programs, heads, number, number, dtype=torch.float32)
+    padded = _padded_bias(bias, qkv, settings['BLOCK_N'])
     shape = (*_shape(qkv, windows, top, left), count, per_program)
     with torch.cuda.device_of(qkv):
         backward_kernel[(programs, heads)](
             grad, qkv, windows, padded, grad_qkv, samples, sums, scale, *shape, **settings
         )
-    return samples, None if bias is None else sums.sum(0)[:, :number, :number]
+    return samples, None if bias is None else sums.sum(0)
 
 
 def launch_samples_backward(
@@ -693,8 +693,10 @@ def _padded_bias(bias: Tensor | None, qkv: Tensor, block: int) -> Tensor:
     """(heads, N, N) -> (heads, N, block), in units of log(2); keys that are padding get -inf."""
     if bias is None:
         return qkv  # not read; any tensor will do
-    scaled = (bias * LOG2_E.value).to(qkv.dtype)
-    return F.pad(scaled, (0, block - bias.shape[-1]), value=-math.inf)
+    heads, number, _ = bias.shape
+    padded = qkv.new_full((heads, number, block), -math.inf)
+    torch.mul(bias, LOG2_E.value, out=padded[:, :, :number])
+    return padded
 
 
 @functools.cache

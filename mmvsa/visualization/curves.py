@@ -1,6 +1,6 @@
 """Loss and accuracy over a training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,8 @@ def draw_training_curve(
     iterations_per_epoch: int,
     metrics: Mapping[str, Sequence[tuple[float, float]]],
     title: str = '',
+    *,
+    rule: str = 'greater',
 ) -> Path:
     """Draw the loss of every iteration and the validation metrics.
 
@@ -25,6 +27,7 @@ def draw_training_curve(
         iterations_per_epoch: to put both on one axis.
         metrics: name -> (epoch, value) pairs.
         title: of the figure.
+        rule: ``'greater'`` or ``'less'``, the better values of the metrics.
     """
     columns = 1 + len(metrics)
     figure = new_figure(4.6 * columns, 3.4)
@@ -33,7 +36,7 @@ def draw_training_curve(
         figure.suptitle(title, color=INK, fontsize=12)
     _draw_loss(axes[0], np.asarray(losses, float), iterations_per_epoch)
     for axis, (name, pairs) in zip(axes[1:], metrics.items(), strict=True):
-        _draw_metric(axis, name, pairs)
+        _draw_metric(axis, name, pairs, np.argmin if rule == 'less' else np.argmax)
     return save(figure, path)
 
 
@@ -55,17 +58,19 @@ def _draw_loss(axis: Axes, losses: np.ndarray, iterations_per_epoch: int) -> Non
     axis.legend(frameon=False, fontsize=8, labelcolor=INK)
 
 
-def _draw_metric(axis: Axes, name: str, pairs: Sequence[tuple[float, float]]) -> None:
+def _draw_metric(
+    axis: Axes, name: str, pairs: Sequence[tuple[float, float]], find_best: Callable
+) -> None:
     epochs, values = zip(*pairs, strict=True)
     marker = 'o' if len(values) < 60 else ''
     axis.plot(epochs, values, color=ORANGE, linewidth=1.8, marker=marker, markersize=3)
-    best = int(np.argmax(values))
+    best = int(find_best(values))
     # A line rather than an arrow: the best value sits in a corner, where text would leave the axis.
     axis.axhline(values[best], color=PALE, linewidth=0.8, linestyle='--', zorder=0)
     axis.text(
         0.98,
         0.06,
-        f'best {values[best]:.2f} (epoch {epochs[best]:g})\nlast {values[-1]:.2f}',
+        f'best {values[best]:.3g} (epoch {epochs[best]:g})\nlast {values[-1]:.3g}',
         transform=axis.transAxes,
         ha='right',
         color=INK,

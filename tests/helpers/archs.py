@@ -42,12 +42,22 @@ SWIN = dict(embed_dims=8, depths=(1, 2, 1), num_heads=(1, 2, 4), window_size=4)
 RVSA = dict(embed_dims=16, depth=4, num_heads=2, window_size=4)
 RVSA_VITAE = {**RVSA, 'pcm_groups': 4}
 
+POOLING = dict(
+    token_dims=(8, 12, 16, 24),
+    depths=(1, 1, 1, 1),
+    num_heads=(1, 1, 2, 2),
+    groups=(1, 4, 4, 8),
+    attention=('PlainPerformer', 'full', 'full', 'full'),
+    mlp_ratio=2.0,
+)
+
 # Name of the case -> (registered name, arch, further options, strides of all outputs).
 # A backbone that is registered must have a case here.
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[int, ...]]] = {
     'vitaev2': ('ViTAEv2', VITAEV2, dict(out_indices=(0, 1, 2, 3)), (4, 8, 16, 32)),
     'vitae': ('ViTAE', VITAE, dict(out_indices=(0, 1, 2)), (4, 8, 16)),
     'vitae-patch': ('ViTAE', VITAE_PATCH, dict(img_size=64), (16,)),
+    'pooling-vitae': ('PoolingViTAE', POOLING, {}, (4, 8, 16, 32)),
     'swin-vsa': ('SwinVSA', SWIN, dict(out_indices=(0, 1, 2)), (4, 8, 16)),
     'qformer': ('QFormer', SWIN, dict(out_indices=(0, 1, 2)), (4, 8, 16)),
     'rvsa': ('RVSA', RVSA, dict(img_size=64), (16,)),

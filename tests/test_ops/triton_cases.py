@@ -18,16 +18,16 @@ CASES = {
     'non-square': (torch.float32, 4, 16, 4, 7, 0, 0, True, {'batch': 2}),
     'padded everywhere': (torch.float32, 7, 20, 9, 8, 2, 3, True, {}),
     'no bias, pushed': (torch.float32, 4, 32, 5, 7, 1, 0, False, {'push': 0.5}),
-    'many windows': (torch.float32, 1, 16, 1, 17, 0, 0, True, {}),
+    'many windows': (torch.float32, 1, 16, 1, 17, 0, 0, False, {}),
     'samples written': (torch.float32, 9, 20, 10, 8, 4, 0, True, {}),
     'separate windows': (torch.float32, 4, 16, 4, 7, 0, 1, True, {'separate': True, 'push': 0.5}),
     'float16': (torch.float16, 8, 24, 8, 8, 0, 0, True, {}),
-    'bfloat16': (torch.bfloat16, 5, 48, 5, 7, 2, 0, True, {}),
+    'bfloat16': (torch.bfloat16, 5, 48, 6, 7, 2, 0, True, {}),
 }
 # Head widths, and rows of padding before the map.
 SWEEP_DIMS = ((16, 0), (20, 2), (48, 0), (64, 2), (128, 1))
 SWEEP = {
-    f'{name}, ws {ws}, d {d}, top {top}': (dtype, ws, d, ws + 3, ws - 1, top, min(top, 1), True, {})
+    f'{name}, ws {ws}, d {d}, top {top}': (dtype, ws, d, ws + 1, ws - 1, top, min(top, 1), True, {})
     for name, dtype in (
         ('float32', torch.float32),
         ('float16', torch.float16),
@@ -224,7 +224,7 @@ def module_errors():
             32, 2, 4, padding='center', transform=dict(type=transform, coords_lambda=0.1)
         )
         torch.nn.init.normal_(attention.transform.regressor.weight, std=0.3)
-        x = torch.randn(1, 5, 6, 32, requires_grad=True)
+        x = torch.randn(1, 4, 6, 32, requires_grad=True)
         leaves = (x, *attention.parameters())
         results = []
         for attention.backend in ('triton', 'torch'):
@@ -234,25 +234,15 @@ def module_errors():
     return found
 
 
-CHECKS = (
-    opcheck,
-    compiled_errors,
-    query_bias_errors,
-    module_errors,
-    not_a_number_stays,
-    far_windows_read_zero,
-    reruns_are_equal,
-    tf32_is_read_after_the_new_setting,
-)
-
-
 def main():
-    """Print the errors of the cases named, or of all but the sweep, and the checks' results."""
-    names = sys.argv[1:]
-    cases = CASES | SWEEP
-    found = {name: errors(cases[name]) for name in names or CASES}
-    checks = {} if names else {check.__name__: check() for check in CHECKS}
-    json.dump({'errors': found, 'checks': checks}, sys.stdout)
+    """Print the errors of the cases, and the results of the functions, whose names are given."""
+    cases, errors_found, results = CASES | SWEEP, {}, {}
+    for name in sys.argv[1:]:
+        if name in cases:
+            errors_found[name] = errors(cases[name])
+        else:
+            results[name] = globals()[name]()
+    json.dump({'errors': errors_found, 'checks': results}, sys.stdout)
 
 
 if __name__ == '__main__':

@@ -213,6 +213,7 @@ def sections(entries: Sequence[Entry]) -> list[tuple[str, Sequence[Column], list
         ('Segmentation', _SEGMENTATION, folder('upernet')),
         ('Change detection', _CHANGE, folder('change_detection')),
         ('Pose', _POSE, folder('topdown_heatmap')),
+        ('Matting', _dense(), folder('matting')),
         ('Quickstart', _QUICKSTART, folder('quickstart')),
     ]
 

@@ -14,7 +14,6 @@ kernel of one attention; ``limits`` what the GPU can do at most. Times are media
 """
 
 import argparse
-import contextlib
 import gc
 import json
 import os
@@ -23,7 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +116,15 @@ class Report:
         temporary.write_text(json.dumps({**self.machine, 'rows': self.rows}, indent=1) + '\n')
         temporary.replace(out)
 
-    @contextlib.contextmanager
-    def guard(self, section: str, **what: Any) -> Iterator[None]:
-        """Turn an error into a row, and go no further when the budget is spent."""
+    def attempt(
+        self, section: str, function: Callable[[], dict[str, Any] | None], **what: Any
+    ) -> dict[str, Any]:
+        """Add the figures that a function returns, or why there are none; return them."""
+        figures: dict[str, Any] | None = None
         try:
             if self.seconds > self.args.budget:
                 raise TimeoutError(f'the budget of {self.args.budget:.0f} s is spent')
-            yield
+            figures = function()
         except Exception as error:
             # One candidate that fails must not take the others' figures with it.
             text = str(error).splitlines() or ['']
@@ -132,6 +133,9 @@ class Report:
             gc.collect()
             if self.args.device == 'cuda':
                 torch.cuda.empty_cache()
+        if figures is not None:
+            self.add(section, **what, **figures)
+        return figures or {}
 
 
 def rounded(value: Any) -> Any:
@@ -353,9 +357,9 @@ def attention(report: Report) -> None:
     for name, stage in build_stages(report.args):
         found = {}
         for candidate, function in CANDIDATES.items():
-            with report.guard('attention', stage=name, candidate=candidate):
-                figures = time_attention(stage, function, report.args.device)
-                report.add('attention', stage=name, candidate=candidate, **figures)
+            time_one = partial(time_attention, stage, function, report.args.device)
+            figures = report.attempt('attention', time_one, stage=name, candidate=candidate)
+            if figures:
                 found[candidate] = figures['both_graph_us']
         if {'triton', 'official path', 'plain windows'} <= found.keys():
             report.add(
@@ -421,18 +425,22 @@ def check(report: Report) -> None:
         for number in range(len(cases))
     ]
     for case, job in zip(cases, jobs, strict=True):
-        with report.guard('check', **case):
-            try:
-                out, problem = job.communicate(timeout=max(5, args.budget - report.seconds))
-            except subprocess.TimeoutExpired:
-                job.kill()
-                job.communicate()
-                raise
-            if job.returncode:
-                raise RuntimeError(problem.decode().strip().splitlines()[-1])
-            errors = json.loads(out.decode().splitlines()[-1])
-            limit = TOLERANCE[case['dtype']]
-            report.add('check', **case, passed=all(e <= limit for e in errors), errors=errors)
+        report.attempt('check', partial(read_errors, job, case['dtype'], report), **case)
+
+
+def read_errors(job: subprocess.Popen[bytes], dtype: str, report: Report) -> dict[str, Any]:
+    """Wait for the process of a case, and compare its errors with the tolerance."""
+    try:
+        out, problem = job.communicate(timeout=max(5, report.args.budget - report.seconds))
+    except subprocess.TimeoutExpired:
+        job.kill()
+        job.communicate()
+        raise
+    if job.returncode:
+        raise RuntimeError((problem.decode().strip().splitlines() or ['no output'])[-1])
+    errors = json.loads(out.decode().splitlines()[-1])
+    # NaN is not below the tolerance either.
+    return dict(passed=all(error <= TOLERANCE[dtype] for error in errors), errors=errors)
 
 
 def check_cases(device: str) -> Iterator[dict[str, Any]]:
@@ -479,9 +487,7 @@ def model(report: Report) -> None:
     size = 64 if args.device == 'cpu' else 224
     images = torch.randn(args.batch_size, 3, size, size, device=args.device)
     for name, build in model_builders(args.device).items():
-        with report.guard('model', model=name):
-            network = build().to(args.device)
-            report.add('model', model=name, **time_model(network, images, args.device))
+        report.attempt('model', partial(time_model, build, images, args.device), model=name)
 
 
 def model_builders(device: str) -> dict[str, Callable[[], torch.nn.Module]]:
@@ -512,8 +518,9 @@ def model_builders(device: str) -> dict[str, Callable[[], torch.nn.Module]]:
     return builders
 
 
-def time_model(network: torch.nn.Module, images: Tensor, device: str) -> dict[str, Any]:
+def time_model(build: Callable[[], torch.nn.Module], images: Tensor, device: str) -> dict[str, Any]:
     """Time a model under bfloat16 autocast, in milliseconds."""
+    network = build().to(device)
 
     def forward() -> Tensor:
         with torch.autocast(device, torch.bfloat16):
@@ -567,47 +574,59 @@ def profile(function: Callable[[], Any], device: str) -> list[tuple[str, float]]
 
 def kernels(report: Report) -> None:
     """List the GPU kernels of one attention, forward and backward, by the time they take."""
-    device = report.args.device
     for name, stage in build_stages(report.args):
-        with report.guard('kernels', stage=name):
+        report.attempt('kernels', partial(profile_stage, stage, report.args.device), stage=name)
 
-            def both(stage: Stage = stage) -> None:
-                with torch.autocast(device, torch.bfloat16):
-                    out = CANDIDATES['triton'](stage)
-                torch.autograd.grad(out, stage.leaves, torch.ones_like(out))
 
-            found = profile(both, device)
-            times = sorted(((us, kernel[:60]) for kernel, us in found), reverse=True)
-            report.add('kernels', stage=name, count=len(found), us=times[:14])
+def profile_stage(stage: Stage, device: str) -> dict[str, Any]:
+    """Return the number of kernels of an attention and those that take longest."""
+
+    def both() -> None:
+        with torch.autocast(device, torch.bfloat16):
+            out = CANDIDATES['triton'](stage)
+        torch.autograd.grad(out, stage.leaves, torch.ones_like(out))
+
+    found = profile(both, device)
+    times = sorted(((us, kernel[:60]) for kernel, us in found), reverse=True)
+    return dict(count=len(found), us=times[:14])
 
 
 def limits(report: Report) -> None:
-    """Measure copies, matrix products and an empty operator's cost on the host."""
+    """Measure copies, matrix products and what calls cost on the host."""
     device = report.args.device
-    megabytes, side = (1, 64) if device == 'cpu' else (2048, 8192)
-    with report.guard('limits', what='copy'):
-        source = torch.randn(megabytes * 2**18, device=device)
-        target = torch.empty_like(source)
-        us = measure(lambda: target.copy_(source), device)
-        report.add('limits', what='copy', tb_per_s=2 * megabytes * 2**20 / us / 1e6)
-    with report.guard('limits', what='matmul'):
-        a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
-        us = measure(lambda: a @ b, device)
-        report.add('limits', what='matmul, bfloat16', tflops=2 * side**3 / us / 1e6)
-    with report.guard('limits', what='host'):
-        stage = Stage((7, 7), 1, 16, window_size=7, batch_size=1, device=device)
-        repeats = 1 if device == 'cpu' else 200
-        for what, function in (
-            ('add', lambda: stage.x + stage.x),
-            ('attention, triton', lambda: stage.backend('triton')),
-        ):
-            with torch.no_grad():
-                function()
-                start = time.perf_counter()
-                for _ in range(repeats):
-                    function()
-            us = 1e6 * (time.perf_counter() - start) / repeats
-            report.add('limits', what=f'host, {what}', us=us)
+    report.attempt('limits', partial(time_copy, device), what='copy')
+    report.attempt('limits', partial(time_matmul, device), what='matmul, bfloat16')
+    stage = Stage((7, 7), 1, 16, window_size=7, batch_size=1, device=device)
+    for what, function in (
+        ('add', lambda: stage.x + stage.x),
+        ('attention, triton', lambda: stage.backend('triton')),
+    ):
+        report.attempt('limits', partial(time_host, function, device), what=f'host, {what}')
+
+
+def time_copy(device: str) -> dict[str, float]:
+    size = (1 if device == 'cpu' else 2048) * 2**20  # bytes
+    source = torch.randn(size // 4, device=device)
+    target = torch.empty_like(source)
+    us = measure(lambda: target.copy_(source), device)
+    return dict(tb_per_s=2 * size / us / 1e6)
+
+
+def time_matmul(device: str) -> dict[str, float]:
+    side = 64 if device == 'cpu' else 8192
+    a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    return dict(tflops=2 * side**3 / measure(lambda: a @ b, device) / 1e6)
+
+
+def time_host(function: Callable[[], Any], device: str) -> dict[str, float]:
+    """Time what a call takes before the GPU has done anything."""
+    repeats = 1 if device == 'cpu' else 200
+    with torch.no_grad():
+        function()
+        start = time.perf_counter()
+        for _ in range(repeats):
+            function()
+    return dict(us=1e6 * (time.perf_counter() - start) / repeats)
 
 
 RUN = {
@@ -627,8 +646,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     report = Report(args)
     for section in args.sections:
-        with report.guard(section):
-            RUN[section](report)
+        report.attempt(section, partial(RUN[section], report))
     print(f'wrote {args.out} after {report.seconds:.0f} s')
 
 

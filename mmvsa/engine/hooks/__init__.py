@@ -1,6 +1,12 @@
 """Hooks."""
 
+from .mattes import MatteVisualizationHook
 from .next_steps import NextStepsHook
 from .pictures import TrainingCurveHook, WindowVisualizationHook
 
-__all__ = ['NextStepsHook', 'TrainingCurveHook', 'WindowVisualizationHook']
+__all__ = [
+    'MatteVisualizationHook',
+    'NextStepsHook',
+    'TrainingCurveHook',
+    'WindowVisualizationHook',
+]

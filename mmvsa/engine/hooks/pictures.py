@@ -26,6 +26,7 @@ class TrainingCurveHook(Hook):
     Args:
         metrics: names of the validation metrics to draw.
         filename: of the picture.
+        rule: whether the ``'greater'`` or the ``'less'`` value of the metrics is better.
     """
 
     priority = 'LOW'
@@ -34,7 +35,12 @@ class TrainingCurveHook(Hook):
         self,
         metrics: tuple[str, ...] = ('accuracy/top1',),
         filename: str = 'training_curve.png',
+        *,
+        rule: str = 'greater',
     ) -> None:
+        if rule not in ('greater', 'less'):
+            raise ValueError(f"rule must be 'greater' or 'less', got {rule!r}")
+        self.rule = rule
         self.metrics = tuple(metrics)
         self.filename = filename
 
@@ -61,6 +67,7 @@ class TrainingCurveHook(Hook):
             losses,
             len(runner.train_dataloader),
             {name: values for name, values in metrics.items() if values},
+            rule=self.rule,
             title=runner.experiment_name.rsplit('_', 2)[0],
         )
         runner.logger.info(f'training curve: {path}')

@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from . import bit, swin, vit, vitae, vitaev2
+from . import bit, p3m, swin, vit, vitae, vitaev2
 from .bit import convert_bit
 from .keys import CheckpointError, Family, PublishedFiles, Row, StateDict, rename_keys, unite
+from .p3m import convert_p3m
 from .swin import convert_mmpretrain_swin, convert_swin
 from .vit import convert_vit
 from .vitae import convert_vitae
@@ -28,6 +29,7 @@ __all__ = [
     'adapt_whole_model',
     'convert_bit',
     'convert_mmpretrain_swin',
+    'convert_p3m',
     'convert_swin',
     'convert_vit',
     'convert_vitae',
@@ -40,6 +42,7 @@ __all__ = [
 
 # The first that recognizes a state dict converts it.
 FAMILIES: tuple[Family, ...] = (
+    p3m.ENCODER_FAMILY,
     vitae.FAMILY,
     vitaev2.FAMILY,
     swin.FAMILY,
@@ -47,7 +50,7 @@ FAMILIES: tuple[Family, ...] = (
     vit.FAMILY,
 )
 # Models whose heads are those of mmvsa too.
-WHOLE_MODELS: tuple[Family, ...] = (bit.FAMILY,)
+WHOLE_MODELS: tuple[Family, ...] = (bit.FAMILY, p3m.FAMILY)
 
 
 def find_family(state_dict: Mapping[str, Any]) -> Family | None:

@@ -5,14 +5,14 @@ import math
 import torch
 from torch import Tensor, nn
 
-from mmvsa.models.checks import check_int, check_number, check_rate
+from mmvsa.models.checks import check_bool, check_int, check_number, check_rate
 from mmvsa.ops.precision import without_autocast
 
 from .mlp import linear
 
 
 class PerformerAttention(nn.Module):
-    """One head of Performer attention, with the values added to the output.
+    """One head of Performer attention, with the values added to the output by default.
 
     The token performer of T2T (arXiv 2101.11986) and of ViTAE's reduction cells: a score
     exp(q . k) is the mean of products of random features of q and of k, so that no score is
@@ -23,6 +23,8 @@ class PerformerAttention(nn.Module):
         out_dims: Output channels.
         feature_ratio: Random features per output channel.
         proj_drop: Dropout rate of the projection.
+        value_skip: Add the values to the output, as reduction cells do.
+        generator: Draws the random projection; by default PyTorch's own.
 
     Raises:
         ValueError: A width or ratio that is not positive, a rate outside [0, 1).
@@ -32,7 +34,14 @@ class PerformerAttention(nn.Module):
     epsilon = 1e-8
 
     def __init__(
-        self, embed_dims: int, out_dims: int, *, feature_ratio: float = 0.5, proj_drop: float = 0.0
+        self,
+        embed_dims: int,
+        out_dims: int,
+        *,
+        feature_ratio: float = 0.5,
+        proj_drop: float = 0.0,
+        value_skip: bool = True,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.embed_dims = check_int('embed_dims', embed_dims)
@@ -43,7 +52,9 @@ class PerformerAttention(nn.Module):
         self.kqv = linear(embed_dims, 3 * out_dims)
         self.proj = linear(out_dims, out_dims)
         self.proj_drop = nn.Dropout(check_rate('proj_drop', proj_drop))
-        directions = nn.init.orthogonal_(torch.empty(features, out_dims))
+        self.value_skip = check_bool('value_skip', value_skip)
+        directions = torch.empty(features, out_dims)
+        nn.init.orthogonal_(directions, generator=generator)
         self.register_buffer('directions', directions * math.sqrt(features))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,7 +70,8 @@ class PerformerAttention(nn.Module):
             summary = key_features.transpose(1, 2) @ v  # B, m, out_dims
             norm = query_features @ key_features.sum(1).unsqueeze(-1)  # B, N, 1
             out = query_features @ summary / (norm + self.epsilon)
-        out = v.to(x.dtype) + self.proj_drop(self.proj(out.to(x.dtype)))
+        out = self.proj_drop(self.proj(out.to(x.dtype)))
+        out = v.to(x.dtype) + out if self.value_skip else out
         return out.unflatten(1, x.shape[1:3])
 
     def _features(self, x: Tensor) -> Tensor:

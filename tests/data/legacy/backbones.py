@@ -56,7 +56,7 @@ vitaev2_offset_unit = dict(
     drop_path_rate=0.1,
     drop_path_schedule='authors',
 )
-vitae = dict(type='mmvsa.ViTAE', arch=_vitae, out_indices=(0, 1), img_size=48)
+vitae = dict(type='mmvsa.ViTAE', arch=_vitae, out_indices=(0, 1))
 swin_vsa = dict(
     type='mmvsa.SwinVSA',
     arch=_swin,

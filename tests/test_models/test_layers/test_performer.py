@@ -38,3 +38,22 @@ def test_the_projection_is_a_buffer_of_orthogonal_directions():
 def test_a_ratio_without_features_is_named():
     with pytest.raises(ValueError, match='feature_ratio=0.01 leaves no feature of 16'):
         PerformerAttention(8, 16, feature_ratio=0.01)
+
+
+def test_values_are_added_by_default() -> None:
+    x = torch.randn(1, 3, 4, 8)
+    attention = PerformerAttention(8, 8)
+    plain = PerformerAttention(8, 8, value_skip=False)
+    plain.load_state_dict(attention.state_dict())
+    values = attention.kqv(x)[..., -8:]
+    torch.testing.assert_close(attention(x), plain(x) + values)
+
+
+def test_projection_of_a_generator() -> None:
+    def draw() -> torch.Tensor:
+        return PerformerAttention(8, 8, generator=torch.Generator().manual_seed(0)).directions
+
+    first = draw()
+    assert torch.equal(first, draw())
+    torch.testing.assert_close(first @ first.T, 4 * torch.eye(4))
+    assert not torch.equal(first, PerformerAttention(8, 8).directions)
