@@ -4,7 +4,7 @@
 module; ``type='mmvsa.ViTAEv2'`` then builds from any default scope.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -14,70 +14,56 @@ _SCOPE = 'mmvsa'
 
 
 class Registry(_root.Registry):
-    """A registry some of whose modules are imported only when they are asked for by name.
-
-    For classes that build on a host package, such as mmseg, which ``import mmvsa`` shall not load.
+    """A registry that imports what builds on a host package only for names found nowhere else.
 
     Args:
-        lazy: name of a registered class -> the module that registers it.
-        args, options: those of MMEngine's ``Registry``.
+        args: Those of MMEngine's ``Registry``.
+        host_locations: Modules that need a host package, such as mmseg.
+        options: Those of MMEngine's ``Registry``.
     """
 
-    def __init__(self, *args: Any, lazy: Mapping[str, str] | None = None, **options: Any) -> None:
+    def __init__(self, *args: Any, host_locations: Sequence[str] = (), **options: Any) -> None:
         super().__init__(*args, **options)
-        self.lazy = dict(lazy or {})
+        self._host_locations = tuple(host_locations)
 
     def get(self, key: str) -> Any:
-        """Return the class of a name, importing its module first where that is put off."""
-        scope, name = self.split_scope_key(key)
-        if name in self.lazy and scope in (None, _SCOPE):
-            import_module(self.lazy[name])
-        return super().get(key)
+        """Return the class of a name, or None."""
+        found = super().get(key)
+        scope, _ = self.split_scope_key(key)
+        if found is None and self._host_locations and scope in (None, _SCOPE):
+            locations, self._host_locations = self._host_locations, ()
+            for location in locations:
+                import_module(location)
+            found = super().get(key)
+        return found
 
 
 def _child(
-    name: str, parent: _root.Registry, *locations: str, lazy: Mapping[str, str] | None = None
+    name: str, parent: _root.Registry, *locations: str, host_locations: Sequence[str] = ()
 ) -> Registry:
-    return Registry(name, parent=parent, scope=_SCOPE, locations=list(locations), lazy=lazy)
+    return Registry(
+        name,
+        parent=parent,
+        scope=_SCOPE,
+        locations=list(locations),
+        host_locations=host_locations,
+    )
 
-
-_CHANGE_MODELS = 'mmvsa.models.change_detection'
-_CHANGE_DATASETS = 'mmvsa.datasets.change_detection'
-_CHANGE_TRANSFORMS = 'mmvsa.datasets.change_transforms'
 
 MODELS = _child(
-    'model',
-    _root.MODELS,
-    'mmvsa.models',
-    lazy={
-        'BITHead': _CHANGE_MODELS,
-        'FeatureFusionNeck': _CHANGE_MODELS,
-        'PairDataPreprocessor': _CHANGE_MODELS,
-        'SiamEncoderDecoder': _CHANGE_MODELS,
-        'UNetHead': _CHANGE_MODELS,
-    },
+    'model', _root.MODELS, 'mmvsa.models', host_locations=['mmvsa.models.change_detection']
 )
 DATASETS = _child(
     'dataset',
     _root.DATASETS,
     'mmvsa.datasets',
-    lazy={
-        'ChangeDetectionDataset': _CHANGE_DATASETS,
-        'PhotoPairs': 'mmvsa.datasets.photo_pairs',
-    },
+    host_locations=['mmvsa.datasets.change_detection', 'mmvsa.datasets.photo_pairs'],
 )
 TRANSFORMS = _child(
     'transform',
     _root.TRANSFORMS,
     'mmvsa.datasets',
-    lazy={
-        'EachImage': _CHANGE_TRANSFORMS,
-        'LoadChangeMap': _CHANGE_TRANSFORMS,
-        'LoadImagePair': _CHANGE_TRANSFORMS,
-        'PackPairInputs': _CHANGE_TRANSFORMS,
-        'RandomRotate90': _CHANGE_TRANSFORMS,
-        'RandomSwapImages': _CHANGE_TRANSFORMS,
-    },
+    host_locations=['mmvsa.datasets.change_transforms'],
 )
 HOOKS = _child('hook', _root.HOOKS, 'mmvsa.engine')
 OPTIM_WRAPPERS = _child('optim_wrapper', _root.OPTIM_WRAPPERS, 'mmvsa.engine')
@@ -90,13 +76,13 @@ METRICS = _child(
     'metric',
     _root.METRICS,
     'mmvsa.evaluation',
-    lazy={'ChangeMetric': 'mmvsa.evaluation.change_detection'},
+    host_locations=['mmvsa.evaluation.change_detection'],
 )
 VISUALIZERS = _child(
     'visualizer',
     _root.VISUALIZERS,
     'mmvsa.visualization',
-    lazy={'ChangeVisualizer': 'mmvsa.visualization.change_detection'},
+    host_locations=['mmvsa.visualization.change_detection'],
 )
 ATTENTIONS = _root.Registry('attention', scope=_SCOPE, locations=['mmvsa.models.layers'])
 WINDOW_TRANSFORMS = _root.Registry(

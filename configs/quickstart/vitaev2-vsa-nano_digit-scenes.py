@@ -29,7 +29,7 @@ model = dict(
 
 optim_wrapper = dict(optimizer=dict(betas=(0.9, 0.98)))
 
-max_epochs = 4
+max_epochs = 8
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=200),
     dict(type='CosineAnnealingLR', eta_min=1e-5, end=max_epochs, convert_to_iter_based=True),

@@ -14,6 +14,7 @@ from mmengine.model import BaseModule, initialize
 from torch import nn
 
 from mmvsa.models import backbones, load_pretrained, mattors
+from mmvsa.models.checks import check_int
 from mmvsa.registry import MODELS
 
 
@@ -95,7 +96,7 @@ def _set_head_channels(config: Config) -> None:
     head = config.get('head')
     if not head or 'in_channels' in head:
         return
-    # On the meta device: nothing is allocated or initialised.
+    # On the meta device: nothing is allocated or initialized.
     with torch.device('meta'):
         backbone = MODELS.build(config.backbone)
     if hasattr(backbone, 'out_channels'):
@@ -131,7 +132,8 @@ def get_model(
     else:
         from mmpretrain.registry import MODELS as CLASSIFIERS
 
-        model = CLASSIFIERS.build(model_config(name, num_classes or 1000, **overrides))
+        classes = 1000 if num_classes is None else check_int('num_classes', num_classes)
+        model = CLASSIFIERS.build(model_config(name, classes, **overrides))
     _init_weights(model)
     if pretrained is not None:
         load_pretrained(model, pretrained)
@@ -146,7 +148,9 @@ def _whole_model_config(
     if name in CHANGE_DETECTORS:
         config._scope_ = 'mmseg'
     if num_classes is not None:
-        config.decode_head.num_classes = num_classes
+        if name not in CHANGE_DETECTORS:
+            raise ValueError(f'{name} has no classes; leave num_classes={num_classes!r} out')
+        config.decode_head.num_classes = check_int('num_classes', num_classes, minimum=2)
     config.merge_from_dict(overrides)
     return config.to_dict()
 
@@ -159,7 +163,7 @@ def _mark_initialised(model: nn.Module) -> None:
 
 
 def _init_weights(model: Any) -> None:
-    """Initialise as ``model.init_weights()`` does, without its line for every parameter."""
+    """Initialize as ``model.init_weights()`` does, without its line for every parameter."""
     if next(model.parameters()).is_meta:
         return  # there is no memory to initialise
     if model.backbone.init_cfg:

@@ -159,7 +159,8 @@ def render_pair(settings: PairSettings, split: str, index: int) -> Pair:
     windows = [_window(settings, corner) for corner in ((margin, margin), margin + shift)]
     images = [_expose(rng, image[window]) for image, window in zip(scenes, windows, strict=True)]
     changed = maps[0][windows[0]] | maps[1][windows[1]]
-    return Pair(*images, changed.astype(np.uint8) * CHANGED)
+    before, after = images
+    return Pair(before, after, changed.astype(np.uint8) * CHANGED)
 
 
 def write_photo_pairs(root: str | os.PathLike, settings: PairSettings) -> Path:

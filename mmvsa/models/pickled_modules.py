@@ -42,7 +42,7 @@ def read_pickled_module(path: str | os.PathLike) -> dict[str, Tensor] | None:
     """
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        stands = [(type(name.rpartition('.')[2], (_Inert,), {}), name) for name in names]
+        stands: list[Any] = [(type(name.rpartition('.')[2], (_Inert,), {}), name) for name in names]
         with torch.serialization.safe_globals(stands):
             content = torch.load(path, map_location='cpu', weights_only=True)
     except Exception:

@@ -72,8 +72,8 @@ def is_fused(
     separate_windows: bool = False,
 ) -> bool:
     """Return whether one kernel samples and attends, or whether samples are written."""
-    # Products of float32 use no tensor cores: wider ones run out of registers.
-    fits = head_dims <= (64 if dtype == torch.float32 else MAX_HEAD_DIMS)
+    # Products of float32 use no tensor cores: wider ones spill registers and compile for minutes.
+    fits = head_dims <= (32 if dtype == torch.float32 else MAX_HEAD_DIMS)
     return fits and window_size <= MAX_FUSED_WINDOW_SIZE and not dropout and not separate_windows
 
 

@@ -272,7 +272,9 @@ def backward_kernel(
         _store(sample, m * D, grad_v, is_key, d, D, BLOCK_D)
     if HAS_BIAS:
         row = ((program * heads + head).to(tl.int64) * (WS * WS) + m) * (WS * WS)
-        tl.store(grad_bias + row[:, None] + m[None, :], sum_bias, mask=is_key[:, None] & is_key)
+        tl.store(
+            grad_bias + row[:, None] + m[None, :], sum_bias, mask=is_key[:, None] & is_key[None, :]
+        )
 
 
 @triton.jit

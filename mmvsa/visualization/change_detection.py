@@ -3,6 +3,7 @@
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 from mmengine.dist import master_only
 from mmseg.visualization import SegLocalVisualizer
@@ -74,8 +75,8 @@ def draw_panels(image: np.ndarray, data_sample: Any, maps: list[str]) -> np.ndar
     height, width = image.shape[:2]
     panels = [image]
     if data_sample is not None and 'img_path2' in data_sample:
-        second = cv2.imread(data_sample.img_path2, cv2.IMREAD_COLOR)
-        panels.append(cv2.resize(second[..., ::-1], (width, height)))
+        second = mmcv.imread(data_sample.img_path2, channel_order='rgb')
+        panels.append(cv2.resize(second, (width, height)))
     for name in maps:
         if data_sample is not None and name in data_sample:
             labels = data_sample.get(name).data.squeeze().cpu().numpy().astype(np.uint8)

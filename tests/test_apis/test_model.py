@@ -112,3 +112,17 @@ def test_change_detector_is_that_of_its_config():
 def test_importing_mmvsa_leaves_mmseg_out():
     code = "import sys, mmvsa; sys.exit(any(name.startswith('mmseg') for name in sys.modules))"
     run_command(sys.executable, '-c', code)
+
+
+@pytest.mark.parametrize(
+    ('name', 'classes', 'error', 'message'),
+    [
+        ('vitaev2-s', 0, ValueError, 'num_classes must be at least 1, got 0'),
+        ('vitaev2-s', 2.5, TypeError, 'num_classes must be an integer'),
+        ('bit_vitaev2-s', 1, ValueError, 'num_classes must be at least 2, got 1'),
+        ('p3m-net_vitae-s', 2, ValueError, 'p3m-net_vitae-s has no classes'),
+    ],
+)
+def test_wrong_numbers_of_classes_are_named(name, classes, error, message):
+    with torch.device('meta'), pytest.raises(error, match=message):
+        get_model(name, num_classes=classes)

@@ -118,8 +118,8 @@ def test_reasons_name_what_is_not_supported():
 
 def test_large_windows_dropout_and_separate_windows_are_not_fused():
     half = torch.bfloat16
-    assert is_fused(8, 128, half) and is_fused(8, 64, torch.float32)
-    assert not is_fused(9, 32, half) and not is_fused(7, 96, torch.float32)
+    assert is_fused(8, 128, half) and is_fused(8, 32, torch.float32)
+    assert not is_fused(9, 32, half) and not is_fused(7, 64, torch.float32)
     assert not is_fused(7, 32, half, dropout=0.1)
     assert not is_fused(7, 32, half, separate_windows=True)
 

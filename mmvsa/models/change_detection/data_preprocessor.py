@@ -35,7 +35,8 @@ class PairDataPreprocessor(SegDataPreProcessor):
             options['size_divisor'] = 1
         super().__init__(mean, std, bgr_to_rgb=bgr_to_rgb, **options)
         if self._enable_normalize:
-            self.mean, self.std = self.mean.repeat(2, 1, 1), self.std.repeat(2, 1, 1)
+            for name in ('mean', 'std'):
+                self.register_buffer(name, getattr(self, name).repeat(2, 1, 1), persistent=False)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Reverse channels, normalize, pad and stack. Each of ``data['inputs']``: (6, H, W)."""
