@@ -99,7 +99,7 @@ def _background(background: str | np.ndarray, shape: tuple[int, ...]) -> np.ndar
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
-    """Write beside the file and rename: an interrupted run leaves no half of one."""
+    """Write next to the file and rename: an interrupted run leaves no half of one."""
     part = path.with_name(f'.{path.name}.part')
     part.write_bytes(cv2.imencode('.png', image)[1].tobytes())
     os.replace(part, path)

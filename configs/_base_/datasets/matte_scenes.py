@@ -2,8 +2,8 @@ data_root = 'data/matte_scenes'
 scenes = dict(num=1000, num_val=60, size=128)
 train_pipeline = [
     dict(type='LoadMatte'),
-    # Wide for images of 128 pixels: strands thinner than a pixel of the glance decoder's first maps
-    # are found as one region.
+    # Wide for images of 128 pixels: the glance decoder then sees hair as one region, and does not
+    # cut off the thin ends of strands.
     dict(type='GenerateTrimap', kernel_size=(8, 16)),
     dict(type='RandomMatteFlip'),
     dict(type='PackMatte'),

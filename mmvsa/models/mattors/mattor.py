@@ -53,7 +53,8 @@ class Mattor(BaseModel):
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: An unknown test mode, or a ``max_size`` below 32.
+        ValueError: An unknown test mode, a ``max_size`` below 32, or a head that the backbone
+            does not suit.
     """
 
     def __init__(
@@ -68,6 +69,11 @@ class Mattor(BaseModel):
         super().__init__(data_preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
+        if self.decode_head.pooled and not hasattr(self.backbone, 'encode'):
+            raise ValueError(
+                f'{type(self.decode_head).__name__} needs a backbone that keeps the indices of its '
+                f'poolings (PoolingViTAE), got {type(self.backbone).__name__}; use UNetMattingHead'
+            )
         self.test_cfg = {'mode': 'resize', 'max_size': 1600, **(test_cfg or {})}
         if self.test_cfg['mode'] not in TEST_MODES:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What PoolingViTAE has beside the contract of all backbones: maps before and after pooling."""
+"""PoolingViTAE beyond the contract of all backbones: maps before and after pooling."""
 
 import pytest
 import torch

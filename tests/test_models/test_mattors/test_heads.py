@@ -6,6 +6,12 @@ from helpers.reference import normal
 from mmvsa.registry import MODELS
 
 
+def test_a_backbone_without_indices_is_refused() -> None:
+    config = dict(type='mmvsa.Mattor', backbone=dict(type='mmvsa.SwinVSA', arch='t'))
+    with pytest.raises(ValueError, match='P3MHead needs a backbone that keeps .* got SwinVSA'):
+        MODELS.build(dict(config, decode_head=dict(type='mmvsa.P3MHead')))
+
+
 @pytest.mark.parametrize(
     'backbone',
     [
