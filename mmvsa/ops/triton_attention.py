@@ -223,10 +223,11 @@ def _varied_attention_backward(
     """Return the gradients of qkv, windows and the bias (empty without one)."""
     grad_qkv = torch.empty_like(qkv)
     kernels = _kernels()
+    window = (window_size, top, left)
     samples, grad_bias = kernels.launch_backward(
-        grad.contiguous(), qkv, windows, bias, grad_qkv, (scale, window_size, top, left)
+        grad.contiguous(), qkv, windows, bias, grad_qkv=grad_qkv, options=(scale, *window)
     )
-    options = (window_size, top, left, push)
+    options = (*window, push)
     grad_windows = kernels.launch_samples_backward(samples, qkv, windows, grad_qkv, options)
     return grad_qkv, grad_windows, qkv.new_empty(0) if grad_bias is None else grad_bias
 
@@ -236,7 +237,7 @@ def _sample_windows(
     qkv: Tensor, windows: Tensor, window_size: int, top: int, left: int, push: float
 ) -> Tensor:
     out = _new_samples(qkv, windows, window_size)
-    _kernels().launch_sampling(qkv, windows, out, window_size, top, left)
+    _kernels().launch_sampling(qkv, windows, out, (window_size, top, left))
     return out
 
 

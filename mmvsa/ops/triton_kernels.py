@@ -595,6 +595,7 @@ def launch_backward(
     qkv: Tensor,
     windows: Tensor,
     bias: Tensor | None,
+    *,
     grad_qkv: Tensor,
     options: tuple,
 ) -> tuple[Tensor, Tensor | None]:
@@ -666,10 +667,13 @@ def launch_samples_backward(
     return grad_windows
 
 
-def launch_sampling(
-    qkv: Tensor, windows: Tensor, out: Tensor, window_size: int, top: int, left: int
-) -> None:
-    """Fill ``out`` (3, windows, heads, N, d) with q, and k and v sampled at the points."""
+def launch_sampling(qkv: Tensor, windows: Tensor, out: Tensor, options: tuple) -> None:
+    """Fill ``out`` (3, windows, heads, N, d) with q, and k and v sampled at the points.
+
+    Args:
+        options: window size, top, left.
+    """
+    window_size, top, left = options
     batch, rows, columns, window_heads, _ = windows.shape
     settings = sampling_settings(*_key(qkv, window_size), window_heads != qkv.shape[-2])
     blocks = triton.cdiv(window_size**2, settings['BLOCK_K'])

@@ -7,9 +7,10 @@ profiler may differ by a few percent (``tools/benchmarks/gpu.py`` counts with it
 
     python tools/benchmarks/launches.py vitaev2-s-vsa --backend triton --top 15
 
-``forward`` is inference under CUDA's bfloat16 autocast. ``step`` is a forward and a backward under
-the CPU's autocast: PyTorch's autograd cannot run on CUDA tensors without a GPU. The optimizer is
-not counted.
+``forward`` is inference under CUDA's bfloat16 autocast, which casts every weight in every call;
+``--bfloat16`` counts a model with bfloat16 weights instead. ``step`` is a forward and a backward
+under the CPU's autocast: PyTorch's autograd cannot run on CUDA tensors without a GPU. The optimizer
+is not counted.
 """
 
 import argparse
@@ -63,7 +64,12 @@ class LaunchCounter(TorchDispatchMode):
 
 
 def count_launches(
-    build: Callable[[], nn.Module], *, batch_size: int = 64, size: int = 224, step: bool = False
+    build: Callable[[], nn.Module],
+    *,
+    batch_size: int = 64,
+    size: int = 224,
+    step: bool = False,
+    autocast: bool = True,
 ) -> Counter[str]:
     """Count the kernels of a forward pass, or of a forward and a backward.
 
@@ -72,6 +78,7 @@ def count_launches(
         batch_size: Images.
         size: Height and width of the images.
         step: Count a training step without the optimizer.
+        autocast: Run float32 weights under bfloat16 autocast rather than bfloat16 weights.
 
     Returns:
         Operator -> kernels.
@@ -79,13 +86,19 @@ def count_launches(
     device = 'cpu' if step else 'cuda'
     enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
     model = build().train(step)
+    kind = torch.float32 if autocast else torch.bfloat16
     with FakeTensorMode():
-        model._apply(lambda t: torch.empty(t.shape, dtype=t.dtype, device=device))
-        images = torch.empty(batch_size, 3, size, size, device=device)
+
+        def without_storage(t: torch.Tensor) -> torch.Tensor:
+            dtype = kind if t.is_floating_point() else t.dtype
+            return torch.empty(t.shape, dtype=dtype, device=device)
+
+        model._apply(without_storage)
+        images = torch.empty(batch_size, 3, size, size, device=device, dtype=kind)
         try:
             # `torch.autocast` refuses CUDA without a GPU.
             torch.set_autocast_dtype(device, torch.bfloat16)
-            torch.set_autocast_enabled(device, True)
+            torch.set_autocast_enabled(device, autocast)
             # Without storage no kernel is run, so that the Triton backend may have a CPU's tensors.
             interpreter = mock.patch.object(triton_attention, '_INTERPRET', True)
             with interpreter, LaunchCounter() as counter, torch.set_grad_enabled(step):
@@ -109,6 +122,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--backend', default='triton', help='of sampled window attention')
     parser.add_argument('--batch-size', type=int, default=64)
     parser.add_argument('--size', type=int, default=224)
+    parser.add_argument(
+        '--bfloat16', action='store_true', help='bfloat16 weights rather than autocast'
+    )
     parser.add_argument('--top', type=int, default=0, help='list the operators of most kernels')
     return parser.parse_args(argv)
 
@@ -133,6 +149,7 @@ def main(argv: list[str] | None = None) -> None:
             batch_size=args.batch_size,
             size=args.size,
             step=task == 'step',
+            autocast=not args.bfloat16,
         )
         print(f'{task}: {kernels.total()} kernels')
         for name, count in kernels.most_common(args.top):

@@ -40,6 +40,8 @@ def test_casts_and_operators_of_autocast_are_counted(tool):
         'aten::addmm': 1,
     }
     assert not torch.is_autocast_enabled('cuda')
+    without = tool.count_launches(Pool, batch_size=2, size=4, autocast=False)
+    assert 'aten::_to_copy' not in without and without.total() == 3
 
 
 def test_a_step_counts_the_backward_as_well(tool):
