@@ -1,6 +1,6 @@
 """Loss and accuracy over a training."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ def draw_training_curve(
         figure.suptitle(title, color=INK, fontsize=12)
     _draw_loss(axes[0], np.asarray(losses, float), iterations_per_epoch)
     for axis, (name, pairs) in zip(axes[1:], metrics.items(), strict=True):
-        _draw_metric(axis, name, pairs, np.argmin if rule == 'less' else np.argmax)
+        _draw_metric(axis, name, pairs, rule)
     return save(figure, path)
 
 
@@ -58,21 +58,21 @@ def _draw_loss(axis: Axes, losses: np.ndarray, iterations_per_epoch: int) -> Non
     axis.legend(frameon=False, fontsize=8, labelcolor=INK)
 
 
-def _draw_metric(
-    axis: Axes, name: str, pairs: Sequence[tuple[float, float]], find_best: Callable
-) -> None:
+def _draw_metric(axis: Axes, name: str, pairs: Sequence[tuple[float, float]], rule: str) -> None:
     epochs, values = zip(*pairs, strict=True)
     marker = 'o' if len(values) < 60 else ''
     axis.plot(epochs, values, color=ORANGE, linewidth=1.8, marker=marker, markersize=3)
-    best = int(find_best(values))
+    less = rule == 'less'
+    best = int(np.argmin(values) if less else np.argmax(values))
     # A line rather than an arrow: the best value sits in a corner, where text would leave the axis.
     axis.axhline(values[best], color=PALE, linewidth=0.8, linestyle='--', zorder=0)
     axis.text(
         0.98,
-        0.06,
+        0.94 if less else 0.06,  # in the corner that the curve leaves free
         f'best {values[best]:.3g} (epoch {epochs[best]:g})\nlast {values[-1]:.3g}',
         transform=axis.transAxes,
         ha='right',
+        va='top' if less else 'bottom',
         color=INK,
         fontsize=9,
     )
