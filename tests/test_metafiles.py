@@ -122,5 +122,5 @@ def test_mmpretrain_finds_the_models() -> None:
     names = {model['Name'] for model in MODELS_LISTED if 'in1k' in model['Name']}
     assert names <= set(mmpretrain.list_models('*in1k*'))
     model = mmpretrain.get_model('vitaev2-s-vsa_8xb128_in1k')
-    assert model.backbone.arch_settings['depths'] == (2, 2, 8, 2)
+    assert [len(stage.blocks) for stage in model.backbone.stages] == [2, 2, 8, 2]
     assert 'mask-rcnn_vitaev2-s_fpn_ms-1x_coco' not in mmpretrain.list_models('*vitaev2*')

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from mmengine.model import ModuleList
 from torch import Tensor, nn
 
-from mmvsa.models.checks import check_bool, check_int, check_number, check_rate
+from mmvsa.models.checks import check_int, check_number
 from mmvsa.models.layers import (
     Block,
     ParallelConvolution,
@@ -33,7 +33,7 @@ from .arch import (
     resolve_attentions,
     stage_key,
 )
-from .base import Backbone
+from .base import Backbone, attention_options
 
 ARCHS: dict[str, dict[str, Any]] = {
     's': dict(
@@ -193,11 +193,9 @@ class PoolingViTAE(Backbone):
         attentions = resolve_attentions(attention, [stage.attention for stage in stages])
         options = modern_options(options, attentions)
         super().__init__(len(stages), out_indices, **options)
-        self.drop_rate = check_rate('drop_rate', drop_rate)
-        shared = dict(
-            qkv_bias=check_bool('qkv_bias', qkv_bias),
-            attn_drop=attn_drop_rate,
-            proj_drop=drop_rate,
+        self.drop_rate = drop_rate
+        shared = attention_options(
+            qkv_bias=qkv_bias, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate
         )
         rates = drop_path_rates(drop_path_rate, [stage.depth for stage in stages])
         self.stages = ModuleList()
