@@ -748,7 +748,7 @@ def _warps(block: int, block_d: int, dtype: torch.dtype) -> int:
     """Return the number of warps: more where a thread would run out of registers."""
     if block < 64:
         return block // 16
-    return 8 if block_d > 64 or dtype == torch.float32 else 4
+    return 8 if block_d > 32 or dtype == torch.float32 else 4
 
 
 def _widens(dtype: torch.dtype) -> bool:

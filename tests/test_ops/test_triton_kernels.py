@@ -51,7 +51,7 @@ def compile_kernel(name, dtype, window_size, d, capability, **options):
     from mmvsa.ops import triton_kernels
 
     kernel = getattr(triton_kernels, name)
-    chosen = settings(name, dtype, window_size, d)
+    chosen = dict(settings(name, dtype, window_size, d))  # the function returns a cached one
     chosen.update(options)
     launch = {
         key: chosen.pop(key) for key in ('num_warps', 'num_stages', 'maxnreg') if key in chosen

@@ -65,3 +65,14 @@ def test_kernels_of_an_attention_by_backend(tool):
         totals[backend] = tool.count_launches(build, batch_size=2, size=14).total()
     assert totals['triton'] < totals['torch']
     assert totals['triton'] <= 30
+
+
+# Raise one only with a measurement.
+@pytest.mark.parametrize(
+    ('options', 'ceiling'),
+    [(dict(), 1020), (dict(autocast=False), 700), (dict(step=True), 2330)],
+    ids=['forward', 'forward of bfloat16 weights', 'step'],
+)
+def test_ceilings_of_vitaev2_s_vsa(tool, options, ceiling):
+    total = tool.count_launches(lambda: tool.build_model('vitaev2-s-vsa', 'triton'), **options)
+    assert 0.8 * ceiling < total.total() <= ceiling
