@@ -45,7 +45,7 @@ class _DigitScenes(BaseDataset, ABC):
         ValueError: An unknown split, a wrong setting, or a folder that holds something else.
     """
 
-    METAINFO = dict(classes=CLASSES, palette=_PALETTE)
+    METAINFO = dict(classes=CLASSES)
     # The tools do not ask for the folder before it is written.
     generates = True
 
@@ -87,6 +87,8 @@ class DigitScenesDetection(_DigitScenes):
 
     The samples are those of mmdet's ``CocoDataset`` on the same files.
     """
+
+    METAINFO = dict(classes=CLASSES, palette=_PALETTE)
 
     def _read(self, root: Path) -> list[dict[str, Any]]:
         content = json.loads((root / f'annotations/instances_{self.split}.json').read_text())

@@ -141,6 +141,10 @@ def test_pipeline_of_mmpretrain(root: Path) -> None:
     sample = dataset[len(dataset) - 1]
     assert sample['inputs'].shape == (3, 64, 64)
     assert int(sample['data_samples'].gt_label) == dataset.get_data_info(-1)['gt_label']
+    # Joined with the plain digits, whose information it must share.
+    joined = DATASETS.build(tiny_config(CLASSIFICATION, root).train_dataloader.dataset)
+    assert len(joined) == sum(map(len, joined.datasets)) and len(joined.datasets) == 2
+    assert all(joined[i]['inputs'].shape == (3, 64, 64) for i in (0, len(joined) - 1))
 
 
 @pytest.mark.parametrize('path', [CLASSIFICATION, DETECTION, SEGMENTATION])

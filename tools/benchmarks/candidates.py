@@ -147,7 +147,7 @@ class Workload:
         model = _BUILDERS[candidate.source](self)
         for module in model.modules():
             # Fresh windows of mmvsa lie on whole pixels, those of the official code do not.
-            if isinstance(module, WindowTransform) and not module.is_static:
+            if isinstance(module, WindowTransform):
                 module.regressor.reset_parameters()
         if candidate.backend:
             set_backend(model, candidate.backend)
