@@ -122,7 +122,7 @@ def test_recipe(name: str) -> None:
     cfg = oriented_config(name)
     backbone = cfg.model.backbone
     assert backbone.arch == ('vitae-b' if 'vitae' in name else 'vit-b')
-    assert backbone.get('separate_windows', False) == ('kvdiff' in name)
+    assert backbone.get('attention', {}).get('separate_windows', False) == ('kvdiff' in name)
     assert (backbone.drop_path_rate, backbone.img_size, backbone.out_type) == (
         0.15,
         1024,

@@ -88,7 +88,8 @@ class DigitScenesDetection(_DigitScenes):
     The samples are those of mmdet's ``CocoDataset`` on the same files.
     """
 
-    METAINFO = dict(classes=CLASSES, palette=_PALETTE)
+    # A list: mmdet takes a tuple for one color of all classes.
+    METAINFO = dict(classes=CLASSES, palette=list(_PALETTE))
 
     def _read(self, root: Path) -> list[dict[str, Any]]:
         content = json.loads((root / f'annotations/instances_{self.split}.json').read_text())
@@ -122,7 +123,7 @@ class DigitScenesDetection(_DigitScenes):
 class DigitScenesSegmentation(_DigitScenes):
     """Scenes with the class of every pixel, for mmseg's transforms."""
 
-    METAINFO = dict(classes=('background', *CLASSES), palette=((0, 0, 0), *_PALETTE))
+    METAINFO = dict(classes=('background', *CLASSES), palette=[(0, 0, 0), *_PALETTE])
 
     def _read(self, root: Path) -> list[dict[str, Any]]:
         return [

@@ -91,7 +91,7 @@ def sweep(monkeypatch):
 def test_sweep_matches_the_float64_reference(dtype, window_size, sweep):
     names = [name for name in sweep if name.startswith(f'{dtype}, ws {window_size},')]
     errors = run_cases(*names)['errors']
-    assert len(errors) == 5
+    assert len(errors) == (5 if window_size <= 8 else 2)
     assert_accurate(errors)
 
 
