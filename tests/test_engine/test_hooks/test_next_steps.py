@@ -3,28 +3,10 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
+from helpers.runners import fake_runner
 from mmengine.logging import MessageHub
 
 from mmvsa.engine import NextStepsHook
-
-
-@pytest.fixture
-def hub(request: pytest.FixtureRequest) -> MessageHub:
-    return MessageHub.get_instance(request.node.name)
-
-
-def fake_runner(hub: MessageHub, work_dir: Path, **attributes: object) -> SimpleNamespace:
-    defaults = dict(
-        message_hub=hub,
-        work_dir=str(work_dir),
-        epoch=0,
-        _train_loop=object(),
-        train_dataloader=range(4),
-        experiment_name='name_2026_1',
-        logger=SimpleNamespace(info=print, warning=print),
-    )
-    return SimpleNamespace(**{**defaults, **attributes})
 
 
 def test_report(hub: MessageHub, tmp_path: Path) -> None:

@@ -4,30 +4,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 import torch
+from helpers.runners import fake_runner
 from mmengine.logging import MessageHub
 
 from mmvsa.engine import TrainingCurveHook, WindowVisualizationHook
 from mmvsa.engine.hooks.pictures import displayed_image
-
-
-@pytest.fixture
-def hub(request: pytest.FixtureRequest) -> MessageHub:
-    return MessageHub.get_instance(request.node.name)
-
-
-def fake_runner(hub: MessageHub, work_dir: Path, **attributes: object) -> SimpleNamespace:
-    defaults = dict(
-        message_hub=hub,
-        work_dir=str(work_dir),
-        epoch=0,
-        _train_loop=object(),
-        train_dataloader=range(4),
-        experiment_name='name_2026_1',
-        logger=SimpleNamespace(info=print, warning=print),
-    )
-    return SimpleNamespace(**{**defaults, **attributes})
 
 
 def test_training_curve(hub: MessageHub, tmp_path: Path) -> None:
