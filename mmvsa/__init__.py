@@ -6,7 +6,6 @@ else is imported when it is asked for. Where MMEngine is not installed, :mod:`mm
 """
 
 import importlib
-import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -46,12 +45,7 @@ def _register_packages() -> None:
 # The operators need PyTorch alone, and can be used and measured where nothing else is installed.
 if find_spec('mmengine') is not None:
     _register_packages()
-
-# mmpretrain's hub is filled where it is there: importing it takes longer than torch.
-if 'mmpretrain' in sys.modules:
-    from .hub import register_models
-
-    register_models()
+    importlib.import_module(f'{__name__}.hub').register_with_mmpretrain()
 
 
 def __getattr__(name: str) -> Any:

@@ -45,7 +45,7 @@ class _DigitScenes(BaseDataset, ABC):
         ValueError: An unknown split, a wrong setting, or a folder that holds something else.
     """
 
-    METAINFO = dict(classes=CLASSES)
+    METAINFO: dict[str, Any] = dict(classes=CLASSES)
     # The tools do not ask for the folder before it is written.
     generates = True
 
