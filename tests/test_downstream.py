@@ -229,7 +229,10 @@ def test_starts_from_a_classifier(window_size: int | None, tmp_path: Path, capfd
     init_default_scope('mmdet')
     cfg = load_config(DETECTION)
     source = MODELS.build(cfg.model.backbone)
-    state = {f'backbone.{k}': torch.randn_like(v.float()) for k, v in source.state_dict().items()}
+    state = {
+        f'backbone.{k}': torch.randn_like(v) if v.is_floating_point() else v
+        for k, v in source.state_dict().items()
+    }
     torch.save(
         dict(state_dict={**state, 'head.fc.weight': torch.zeros(10, 128)}), tmp_path / 'c.pth'
     )
