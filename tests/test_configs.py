@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.archs import has_separate_windows
 from helpers.cli import ROOT
 from helpers.hosts import require_host_of
 from mmengine import Config
@@ -174,9 +175,7 @@ def test_scene_recipe(path: Path) -> None:
     assert cfg.optim_wrapper.paramwise_cfg.layer_decay_rate == 0.75
     assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 64
     assert cfg.train_cfg.max_epochs == 200 and cfg.param_scheduler[0].end == 5
-    assert cfg.model.backbone.get('attention', {}).get('separate_windows', False) == (
-        'kvdiff' in path.name
-    )
+    assert has_separate_windows(cfg.model.backbone) == ('kvdiff' in path.name)
     classes = {'ucm': 21, 'aid': 30, 'nwpu': 45}[path.stem.rsplit('_', 1)[1].split('-')[0]]
     assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes == classes
     train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset

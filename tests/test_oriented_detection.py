@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.archs import has_separate_windows
 from helpers.cli import ROOT, run_tool
 from helpers.hosts import assert_backbone_trains, require_host, train_step, without_workers
 from mmengine.config import Config
@@ -122,7 +123,7 @@ def test_recipe(name: str) -> None:
     cfg = oriented_config(name)
     backbone = cfg.model.backbone
     assert backbone.arch == ('vitae-b' if 'vitae' in name else 'vit-b')
-    assert backbone.get('attention', {}).get('separate_windows', False) == ('kvdiff' in name)
+    assert has_separate_windows(backbone) == ('kvdiff' in name)
     assert (backbone.drop_path_rate, backbone.img_size, backbone.out_type) == (
         0.15,
         1024,

@@ -94,3 +94,12 @@ def with_regressors(module: nn.Module, std: float = 0.2) -> nn.Module:
         if 'regressor' in name:
             nn.init.normal_(parameter, std=std)
     return module
+
+
+def has_separate_windows(config: Any) -> bool:
+    """Build a backbone without memory and return whether keys and values have own windows."""
+    with torch.device('meta'):
+        backbone = MODELS.build(config)
+    specs = [m.spec for m in backbone.modules() if hasattr(m, 'spec')]
+    assert specs and len({spec.separate_windows for spec in specs}) == 1
+    return specs[0].separate_windows

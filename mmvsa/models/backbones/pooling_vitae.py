@@ -18,6 +18,7 @@ from mmvsa.models.layers import (
     Block,
     ParallelConvolution,
     PerformerAttention,
+    Stage,
     build_attention,
     linear,
     to_nchw,
@@ -149,13 +150,6 @@ class PoolingReduction(nn.Module):
         return self.linear(to_nhwc(pooled)), [normed], [indices]
 
 
-class _Stage(nn.Module):
-    def __init__(self, reduction: nn.Module, blocks: Sequence[Block]) -> None:
-        super().__init__()
-        self.reduction = reduction
-        self.blocks = ModuleList(blocks)
-
-
 @MODELS.register_module()
 class PoolingViTAE(Backbone):
     """The encoder of P3M-Net.
@@ -205,7 +199,7 @@ class PoolingViTAE(Backbone):
             blocks = [
                 self._block(stage, {**shared, **attentions[index]}, rate) for rate in rates[index]
             ]
-            self.stages.append(_Stage(reduction(channels, stage.token_dims), blocks))
+            self.stages.append(Stage(reduction(channels, stage.token_dims), blocks))
             channels = stage.token_dims
         self.out_channels = tuple(stages[index].token_dims for index in self.out_indices)
         self.freeze_stages()

@@ -29,6 +29,7 @@ from mmvsa.models.layers import (
     PyramidOnly,
     PyramidReduction,
     ReductionCell,
+    Stage,
     TokenBlock,
     build_attention,
     resize_position,
@@ -136,13 +137,6 @@ class ViTAEStage:
     shallow_pcm: bool = stage_key('shallow_pcm', check_bool, default=False, used=_has_blocks)
 
 
-class _Stage(nn.Module):
-    def __init__(self, reduction: nn.Module, blocks: Sequence[TokenBlock]) -> None:
-        super().__init__()
-        self.reduction = reduction
-        self.blocks = ModuleList(blocks)
-
-
 @MODELS.register_module()
 class ViTAE(Backbone):
     """ViTAE of 2021.
@@ -203,7 +197,7 @@ class ViTAE(Backbone):
         for index, stage in enumerate(stages[: self.num_built_stages]):
             reduction = self._reduction(stage, channels)
             blocks = [self._block(stage, attentions[index], rate) for rate in rates[index]]
-            self.stages.append(_Stage(reduction, blocks))
+            self.stages.append(Stage(reduction, blocks))
             channels = stage.token_dims
         self.out_channels = tuple(stages[index].token_dims for index in self.out_indices)
         self.cls_token: nn.Parameter | None = None

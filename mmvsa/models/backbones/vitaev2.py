@@ -18,6 +18,7 @@ from mmvsa.models.layers import (
     ParallelConvolution,
     PyramidReduction,
     ReductionCell,
+    Stage,
     build_attention,
     split_stride,
     to_nchw,
@@ -102,13 +103,6 @@ class ViTAEv2Stage:
     rc_mlp_ratio: float = stage_key('rc_mlp_ratio', check_number, default=1.0)
 
 
-class _Stage(nn.Module):
-    def __init__(self, reduction: ReductionCell, blocks: Sequence[Block]) -> None:
-        super().__init__()
-        self.reduction = reduction
-        self.blocks = ModuleList(blocks)
-
-
 @MODELS.register_module()
 class ViTAEv2(Backbone):
     """ViTAEv2 and ViTAEv2-VSA.
@@ -164,7 +158,7 @@ class ViTAEv2(Backbone):
         for index, stage in enumerate(stages[: self.num_built_stages]):
             reduction = self._reduction_cell(stage, reductions[index], channels)
             blocks = [self._block(stage, attentions[index], rate) for rate in rates[index]]
-            self.stages.append(_Stage(reduction, blocks))
+            self.stages.append(Stage(reduction, blocks))
             channels = stage.token_dims
         self.out_channels = tuple(stages[index].token_dims for index in self.out_indices)
         self.freeze_stages()

@@ -22,7 +22,14 @@ from .convolutions import (
 from .mlp import Mlp, linear
 from .performer import PerformerAttention
 from .position import DecomposedPosition, resize_position
-from .reduction import PatchMerging, PatchReduction, PyramidOnly, ReductionCell, split_stride
+from .reduction import (
+    PatchMerging,
+    PatchReduction,
+    PyramidOnly,
+    ReductionCell,
+    Stage,
+    split_stride,
+)
 from .window_transforms import (
     Quadrangle,
     RotatedVariedSizeWindow,
@@ -49,6 +56,7 @@ __all__ = [
     'RotatedVariedSizeWindow',
     'SampledWindowAttention',
     'SampledWindows',
+    'Stage',
     'TokenBlock',
     'VariedSizeWindow',
     'WindowAttention',

@@ -1,8 +1,10 @@
-"""Modules at the start or end of a stage that shrink the map."""
+"""Stages, and the modules at their start or end that shrink the map."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmcv.cnn.bricks.transformer import PatchMerging as _PatchMerging
+from mmengine.model import ModuleList
 from torch import Tensor, nn
 
 from mmvsa.models.checks import check_int
@@ -114,3 +116,17 @@ class PatchMerging(_PatchMerging):
         """Map (B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), out_channels)."""
         merged, size = super().forward(x.flatten(1, 2), x.shape[1:3])
         return merged.unflatten(1, size)
+
+
+class Stage(nn.Module):
+    """A module that shrinks the map, then blocks; the backbone calls them one by one.
+
+    Args:
+        reduction: What shrinks the map.
+        blocks: What follows.
+    """
+
+    def __init__(self, reduction: nn.Module, blocks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.reduction = reduction
+        self.blocks = ModuleList(blocks)
