@@ -36,9 +36,12 @@ class SamplingBackend:
     unavailable: Callable[[torch.device], list[str]]
 
     def reasons(
-        self, device: torch.device | None = None, spec: AttentionSpec | None = None
+        self,
+        device: torch.device | None = None,
+        spec: AttentionSpec | None = None,
+        dtype: torch.dtype | None = None,
     ) -> list[str]:
-        """Return why it cannot run on ``device``; it serves every layer."""
+        """Return why it cannot run on ``device``; it serves every layer and dtype."""
         return [] if device is None else self.unavailable(device)
 
     def attend(
@@ -64,11 +67,11 @@ def _always_available(device: torch.device) -> list[str]:
     return []
 
 
+# The fastest first, as measured on a GPU (docs/performance.md).
 BACKENDS: tuple[Backend, ...] = (
+    TritonBackend(),
     SamplingBackend('mmcv', mmcv_sampling.sample_mmcv, mmcv_sampling.unavailable_reasons),
     SamplingBackend('torch', sample_torch, _always_available),
-    # Last, and so never the choice of `auto`, until its speed has been measured on a GPU.
-    TritonBackend(),
 )
 AUTO = 'auto'
 
@@ -95,18 +98,23 @@ def check_backend(name: str, spec: AttentionSpec | None = None) -> str:
     return name
 
 
-def select_backend(name: str, device: torch.device, spec: AttentionSpec | None = None) -> Backend:
-    """Return the backend to use on a device.
+def select_backend(
+    name: str,
+    device: torch.device,
+    spec: AttentionSpec | None = None,
+    dtype: torch.dtype | None = None,
+) -> Backend:
+    """Return the backend to use for a map on a device.
 
     Raises:
         RuntimeError: A backend that is asked for by name cannot run; the message says why.
     """
     if name == AUTO:
-        return next(backend for backend in BACKENDS if not backend.reasons(device, spec))
+        return next(backend for backend in BACKENDS if not backend.reasons(device, spec, dtype))
     backend = _find(name)
     if backend is None:
         raise ValueError(f'unknown backend {name!r}')
-    reasons = backend.reasons(device, spec)
+    reasons = backend.reasons(device, spec, dtype)
     if reasons:
         raise RuntimeError(f'backend {name!r} cannot run here: {"; ".join(reasons)}')
     return backend

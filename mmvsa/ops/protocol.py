@@ -67,9 +67,12 @@ class Backend(Protocol):
         """What configs call it."""
 
     def reasons(
-        self, device: torch.device | None = None, spec: AttentionSpec | None = None
+        self,
+        device: torch.device | None = None,
+        spec: AttentionSpec | None = None,
+        dtype: torch.dtype | None = None,
     ) -> list[str]:
-        """Return why it cannot run on ``device`` or serve ``spec``; empty if it can."""
+        """Return why it cannot run on ``device`` or serve ``spec`` or ``dtype``, or nothing."""
 
     def attend(
         self, qkv: Tensor, windows: Windows, *, spec: AttentionSpec, bias: Bias, training: bool

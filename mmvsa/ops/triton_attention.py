@@ -23,6 +23,7 @@ from .protocol import AttentionSpec, Bias
 from .windows import WindowGeometry, window_merge
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+DTYPE_NAMES = 'float32, float16 or bfloat16'
 MAX_HEAD_DIMS = 128
 # Windows whose keys are one block of the fused kernel.
 MAX_FUSED_WINDOW_SIZE = 8
@@ -158,9 +159,7 @@ def sample_triton(
 def _checked(qkv: Tensor, windows: Tensor, geometry: WindowGeometry) -> tuple[Tensor, Tensor]:
     """Return contiguous inputs; raise TypeError or ValueError for what the kernels cannot take."""
     if qkv.dtype not in DTYPES:
-        raise TypeError(
-            f"backend 'triton' takes maps of {[str(d) for d in DTYPES]}, got {qkv.dtype}"
-        )
+        raise TypeError(f"backend 'triton' takes maps of {DTYPE_NAMES}, got {qkv.dtype}")
     if qkv.dim() != 6 or qkv.shape[3] != 3:
         raise ValueError(f'qkv must be (B, H, W, 3, heads, d), got {tuple(qkv.shape)}')
     batch, height, width, _, heads, head_dims = qkv.shape

@@ -13,11 +13,18 @@ class TritonBackend:
     name = 'triton'
 
     def reasons(
-        self, device: torch.device | None = None, spec: AttentionSpec | None = None
+        self,
+        device: torch.device | None = None,
+        spec: AttentionSpec | None = None,
+        dtype: torch.dtype | None = None,
     ) -> list[str]:
-        """Return why it cannot run on ``device`` or serve ``spec``; empty if it can."""
+        """Return why it cannot run on ``device`` or serve ``spec`` or ``dtype``, or nothing."""
         reasons = [] if device is None else triton_attention.unavailable_reasons(device)
-        return reasons if spec is None else reasons + triton_attention.unsupported_reasons(spec)
+        if spec is not None:
+            reasons += triton_attention.unsupported_reasons(spec)
+        if dtype not in (None, *triton_attention.DTYPES):
+            reasons.append(f'it takes maps of {triton_attention.DTYPE_NAMES}, not {dtype}')
+        return reasons
 
     def attend(
         self, qkv: Tensor, windows: Windows, *, spec: AttentionSpec, bias: Bias, training: bool

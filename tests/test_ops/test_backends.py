@@ -1,5 +1,7 @@
 """The table of backends and the choice among them."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from mmvsa.ops import (
     check_backend,
     select_backend,
     set_backend,
+    triton_attention,
 )
 
 CPU = torch.device('cpu')
@@ -37,6 +40,16 @@ def test_unknown_backend_lists_the_known():
 
 def test_auto_takes_the_first_that_runs():
     assert select_backend('auto', CPU, SPEC).name == 'torch'
+
+
+def test_auto_takes_the_fused_kernel_for_what_it_can_do(monkeypatch):
+    monkeypatch.setattr(triton_attention, 'unavailable_reasons', lambda device: [])
+    assert select_backend('auto', CPU, SPEC, torch.bfloat16).name == 'triton'
+    assert select_backend('auto', CPU, SPEC, torch.float64).name == 'torch'
+    wide = dataclasses.replace(SPEC, head_dims=130)
+    assert select_backend('auto', CPU, wide, torch.bfloat16).name == 'torch'
+    with pytest.raises(RuntimeError, match='float32, float16 or bfloat16, not torch.float64'):
+        select_backend('triton', CPU, SPEC, torch.float64)
 
 
 def test_set_backend_reaches_every_layer_or_none():

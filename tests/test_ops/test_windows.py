@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from mmvsa.ops import WindowGeometry, window_merge, window_partition
 
@@ -53,3 +54,13 @@ def test_parts_are_partitioned_at_once():
     for part, windows in zip(qkv.unbind(3), window_partition(qkv, 4), strict=True):
         assert windows.is_contiguous()
         assert torch.equal(windows, window_partition(part, 4))
+
+
+@pytest.mark.parametrize('padding', ['end', 'center'])
+def test_windows_are_averaged_with_their_padding(padding):
+    torch.manual_seed(0)
+    geometry = WindowGeometry.of((5, 6), 4, padding)
+    x = torch.randn(2, 5, 6, 3, dtype=torch.float64)
+    padded = geometry.pad(x).permute(0, 3, 1, 2)
+    expected = F.avg_pool2d(padded, 4).permute(0, 2, 3, 1)
+    torch.testing.assert_close(geometry.pool(x), expected)

@@ -80,6 +80,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--sections', nargs='+', choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument('--batch-size', type=int, default=64)
     parser.add_argument('--budget', type=float, default=400, help='seconds; the rest is skipped')
+    parser.add_argument('--official', metavar='DIR', help='checkout of ViTAE-VSA, to time it too')
     parser.add_argument('--check', metavar='NUMBER', type=int, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.device == 'cuda' and not torch.cuda.is_available():
@@ -256,9 +257,7 @@ class Stage:
     def windows(self) -> VariedSizeWindows:
         """Predict the windows in float32, from the mean of every window."""
         with torch.autocast(self.x.device.type, enabled=False):
-            padded = self.geometry.pad(self.x).permute(0, 3, 1, 2)
-            pooled = F.avg_pool2d(padded, self.spec.window_size).permute(0, 2, 3, 1)
-            theta = F.linear(F.leaky_relu(pooled), self.regressor)
+            theta = F.linear(F.leaky_relu(self.geometry.pool(self.x)), self.regressor)
         theta = theta.unflatten(-1, (self.spec.num_heads, 4))
         return VariedSizeWindows(self.geometry, theta)
 
@@ -306,8 +305,10 @@ class Stage:
         centers = centers.view(2, rows, 1, columns, 1)
         offset, scale = (part.view(-1, 2, rows, 1, columns, 1) for part in (offset, scale))
         moved = centers + offset + grid * (1 + scale)
-        half = torch.tensor([width - 1, height - 1], device=x.device) / 2
-        points = moved.flatten(4).flatten(2, 3).permute(0, 2, 3, 1) / half - 1
+        points = moved.flatten(4).flatten(2, 3)
+        # No tensor from numbers: a CUDA graph cannot capture its copy to the GPU.
+        x_points, y_points = 2 * points[:, 0] / (width - 1), 2 * points[:, 1] / (height - 1)
+        points = torch.stack((x_points, y_points), -1) - 1
         qkv = F.conv2d(x, self.qkv_weight[:, :, None, None])
         qkv = qkv.view(batch, 3, heads, d, height, width).transpose(0, 1)
         q, k, v = (part.reshape(batch * heads, d, height, width) for part in qkv)
@@ -486,11 +487,13 @@ def model(report: Report) -> None:
     args = report.args
     size = 64 if args.device == 'cpu' else 224
     images = torch.randn(args.batch_size, 3, size, size, device=args.device)
-    for name, build in model_builders(args.device).items():
+    for name, build in model_builders(args.device, args.official).items():
         report.attempt('model', partial(time_model, build, images, args.device), model=name)
 
 
-def model_builders(device: str) -> dict[str, Callable[[], torch.nn.Module]]:
+def model_builders(
+    device: str, official_checkout: str | None = None
+) -> dict[str, Callable[[], torch.nn.Module]]:
     """Return what is measured, most important first."""
 
     def vsa(backend: str) -> torch.nn.Module:
@@ -509,12 +512,23 @@ def model_builders(device: str) -> dict[str, Callable[[], torch.nn.Module]]:
 
         return timm.create_model('swin_tiny_patch4_window7_224')
 
-    names = ('triton',) if device == 'cpu' else ('triton', 'torch', 'mmcv')
+    def official() -> torch.nn.Module:
+        from official import build_official, move_to
+
+        return move_to(build_official(official_checkout, 'ViTAEv2_VSA_S'), device)
+
     builders: dict[str, Callable[[], torch.nn.Module]] = {
-        f'ViTAEv2-S-VSA, {name}': lambda name=name: vsa(name) for name in names
+        'ViTAEv2-S-VSA, triton': partial(vsa, 'triton')
     }
+    if official_checkout:
+        builders['official ViTAEv2-S-VSA'] = official
     if device == 'cuda':
-        builders |= {'timm Swin-T': swin, 'ViTAEv2-S, plain windows': windows}
+        builders |= {
+            'timm Swin-T': swin,
+            'ViTAEv2-S, plain windows': windows,
+            'ViTAEv2-S-VSA, torch': partial(vsa, 'torch'),
+            'ViTAEv2-S-VSA, mmcv': partial(vsa, 'mmcv'),
+        }
     return builders
 
 
@@ -538,12 +552,17 @@ def time_model(build: Callable[[], torch.nn.Module], images: Tensor, device: str
     network.eval()
     figures: dict[str, Any] = {'forward_ms': measure(inference, device, 300) / 1e3}
     figures['forward_graph_ms'] = measure_graph(inference, device, 300) / 1e3
-    figures['forward_kernels'] = len(profile(inference, device))
+    figures |= count_kernels('forward', inference, device)
     network.train()
     figures['peak_mib'] = peak_memory(step, device)
     figures['step_ms'] = measure(step, device, 500) / 1e3
-    figures['step_kernels'] = len(profile(step, device))
-    return figures
+    return figures | count_kernels('step', step, device)
+
+
+def count_kernels(name: str, function: Callable[[], Any], device: str) -> dict[str, Any]:
+    """Return the number of kernels of a call, and the milliseconds that they take together."""
+    found = profile(function, device)
+    return {f'{name}_kernels': len(found), f'{name}_gpu_ms': sum(us for _, us in found) / 1e3}
 
 
 # Single kernels, and what the GPU can do -------------------------------------------------------

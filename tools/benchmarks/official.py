@@ -1,6 +1,6 @@
 """Load models of the official implementation from a checkout, unchanged, on any device.
 
-https://github.com/ViTAE-Transformer/ViTAE-VSA, which needs timm, einops and Python 3.12 or older.
+https://github.com/ViTAE-Transformer/ViTAE-VSA, which needs timm and einops.
 """
 
 import contextlib
@@ -67,6 +67,7 @@ def official_environment(root: str | Path) -> Iterator[None]:
         raise ValueError(f'{root} is no checkout of ViTAE-VSA: it has none of {PACKAGES}')
     path = [*sys.path, str(Path(root) / 'Image-Classification')]
     with (
+        _stand_ins(),
         mock.patch.object(sys, 'path', path),
         mock.patch.object(sys, 'dont_write_bytecode', True),
         mock.patch.object(torch.Tensor, 'cuda', lambda tensor, *args, **kwargs: tensor),
@@ -75,6 +76,18 @@ def official_environment(root: str | Path) -> Iterator[None]:
     ):
         warnings.simplefilter('ignore')
         yield
+
+
+@contextlib.contextmanager
+def _stand_ins() -> Iterator[None]:
+    """Stand in for lib2to3, which is imported and not used, and not in every Python."""
+    names = {'lib2to3', 'lib2to3.pgen2'} - sys.modules.keys()
+    sys.modules.update({name: mock.MagicMock() for name in names})
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
 
 
 def _has(root: str | Path, package: str) -> bool:

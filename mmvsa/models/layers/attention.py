@@ -327,7 +327,7 @@ class SampledWindowAttention(WindowedAttention):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, C) to (B, H, W, out_dims)."""
-        backend = select_backend(self.backend, x.device, self.spec)
+        backend = select_backend(self.backend, x.device, self.spec, x.dtype)
         windows = self.transform(x, self.geometry(x))
         bias = self.query_bias if self.position else self.relative_position_bias()
         out = backend.attend(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmcv.cnn.bricks.transformer import PatchMerging as _PatchMerging
 from mmengine.model import ModuleList
 from torch import Tensor, nn
@@ -45,6 +46,9 @@ class ReductionCell(Block):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, ceil(H / stride), ceil(W / stride), out_dims)."""
         x = pad_to_multiple(x, self.stride)
+        if x.is_cuda:
+            # The first cell's input is an image; batch norms of NCHW maps are slow.
+            x = x.contiguous(memory_format=torch.channels_last)
         attended = self.attn(self.norm1(self.add_position(to_nhwc(self.prm(x)))))
         assert self.pcm is not None
         return self.feed_forward(attended + to_nhwc(self.pcm(x)))

@@ -101,9 +101,7 @@ class WindowTransform(nn.Module):
         dtype = torch.promote_types(x.dtype, torch.float32)
         # Under autocast too: coordinates in half precision are off by pixels.
         with without_autocast(x.device):
-            # Padding is written out: exporters drop what `ceil_mode` counts as padding.
-            padded = geometry.pad(x.to(dtype)).permute(0, 3, 1, 2)
-            pooled = F.avg_pool2d(padded, geometry.window_size).permute(0, 2, 3, 1)
+            pooled = geometry.pool(x.to(dtype))
             weight, bias = self.regressor.weight, self.regressor.bias
             theta = F.linear(F.leaky_relu(pooled), weight.to(dtype), bias.to(dtype))
         return theta.unflatten(-1, (self.num_heads, self.num_params))

@@ -2,7 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmvsa.models.layers import (
     ParallelConvolution,
@@ -11,6 +14,7 @@ from mmvsa.models.layers import (
     to_nchw,
     to_nhwc,
 )
+from mmvsa.models.layers.convolutions import GroupedConv2d, join_groups
 
 
 @pytest.mark.parametrize('stride', [1, 2, 4])
@@ -24,7 +28,7 @@ def test_pyramids_divide_the_map_by_the_stride(stride, kernel_size):
 def test_order_of_layers():
     def kinds(**options):
         branch = ParallelConvolution((4, 8, 8, 4), groups=2, **options)
-        return [type(layer).__name__ for layer in branch]
+        return [type(layer).__name__.removeprefix('Grouped') for layer in branch]
 
     assert kinds() == ['Conv2d', 'BatchNorm2d', 'SiLU', 'Conv2d', 'BatchNorm2d', 'SiLU', 'Conv2d']
     # ViTAE's reduction cells
@@ -66,3 +70,50 @@ def test_layouts_and_padding():
 def test_wrong_options_are_named(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize('joined', [1, 2, 4, 8])
+def test_joined_groups_are_the_same_convolution(joined):
+    torch.manual_seed(0)
+    x = torch.randn(2, 32, 9, 7, dtype=torch.float64)
+    weight = torch.randn(48, 4, 3, 3, dtype=torch.float64, requires_grad=True)
+    expected = F.conv2d(x, weight, groups=8)
+    fewer = join_groups(weight, 8, torch.eye(joined))
+    assert fewer.shape == (48, 4 * joined, 3, 3)
+    out = F.conv2d(x, fewer, groups=8 // joined)
+    torch.testing.assert_close(out, expected)
+    grads = [torch.autograd.grad(y.square().sum(), weight)[0] for y in (out, expected)]
+    torch.testing.assert_close(*grads)
+
+
+@pytest.mark.parametrize(
+    ('channels', 'groups', 'dtype', 'expected'),
+    [
+        (64, 16, torch.bfloat16, 8),  # groups of 4 channels are joined
+        (64, 16, torch.float32, 16),
+        (64, 8, torch.bfloat16, 8),  # wide enough
+        (64, 64, torch.bfloat16, 64),  # depthwise
+        (12, 3, torch.bfloat16, 3),  # an odd number of groups
+    ],
+)
+def test_groups_are_joined_on_a_gpu_in_half_precision(channels, groups, dtype, expected):
+    """Looked up on tensors without storage: no GPU is needed."""
+    conv = GroupedConv2d(channels, 2 * channels, 3, padding=1, groups=groups).to(dtype=dtype)
+    with FakeTensorMode(), GroupCounter() as counter:
+        conv._apply(lambda t: torch.empty(t.shape, dtype=t.dtype, device='cuda'))
+        out = conv(torch.empty(2, channels, 8, 8, dtype=dtype, device='cuda'))
+    assert out.shape == (2, 2 * channels, 8, 8)
+    assert counter.groups == [expected]
+
+
+class GroupCounter(TorchDispatchMode):
+    """Notes the groups of every convolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.groups = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten.convolution.default:
+            self.groups.append(args[8])
+        return function(*args, **(kwargs or {}))

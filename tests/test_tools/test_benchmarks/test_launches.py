@@ -67,10 +67,11 @@ def test_kernels_of_an_attention_by_backend(tool):
     assert totals['triton'] <= 30
 
 
-# Raise one only with a measurement.
+# Raise one only with a measurement. A join of groups counts as a kernel here, and saves 450 of the
+# 1,941 that an H200 ran in a forward pass.
 @pytest.mark.parametrize(
     ('options', 'ceiling'),
-    [(dict(), 1020), (dict(autocast=False), 700), (dict(step=True), 2330)],
+    [(dict(), 1070), (dict(autocast=False), 755), (dict(step=True), 2360)],
     ids=['forward', 'forward of bfloat16 weights', 'step'],
 )
 def test_ceilings_of_vitaev2_s_vsa(tool, options, ceiling):
