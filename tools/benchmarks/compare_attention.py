@@ -1,138 +1,261 @@
 """Train the quickstarts of DigitScenes with different attentions and compare their metrics.
 
-    python tools/benchmarks/compare_attention.py --seeds 0 1 2
+    python tools/benchmarks/compare_attention.py --seeds 0 1 2 --sizes 256 384 --plot compare.png
 
-Every run is the quickstart of its task with the attention of the backbone exchanged and the same
-schedule and seed for all; each starts from the classifier of its attention (one for all seeds),
-trained on the crops of the training scenes. Finished runs are kept in --work-dir and not repeated:
-the command resumes where it was stopped, and several may run at the same time with different
---seeds once the classifiers are there. It ends with a table of all runs found: mean and standard
-deviation over the seeds.
+Every run is the quickstart of its task with the attention of the backbone exchanged in all stages,
+and the same schedule for all; the parameters agree within 1 %. Detectors and segmentors start from
+the classifier of their attention with the first of the seeds. At larger ``--sizes`` the scenes and
+the crops grow and the digits do not, so that a window is a smaller part of the map. Finished runs
+are kept in --work-dir and not repeated: the command resumes where it was stopped. It ends with a
+table of all runs found: mean and standard deviation over the seeds.
 """
 
 import argparse
-import copy
 import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mmengine
 from measure import print_table
-from mmengine.config import Config, DictAction
+from mmengine.config import Config, ConfigDict, DictAction
 
-from mmvsa.utils import load_config, usage_errors
+from mmvsa.utils import UsageError, load_config, usage_errors
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTARTS = {
-    'classifier': 'vitaev2-vsa-nano_digit-scenes',
+    'classification': 'vitaev2-vsa-nano_digit-scenes',
     'detection': 'mask-rcnn_vitaev2-vsa-nano_digit-scenes',
     'segmentation': 'fcn_vitaev2-vsa-nano_digit-scenes',
 }
-ATTENTIONS = ('window', 'vsa')
-METRICS = ('coco/bbox_mAP', 'coco/segm_mAP', 'mIoU')
-OPTIMIZER = dict(
-    _delete_=True,
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
-    # At the full rate windows leave the map for good; there they read zeros.
-    paramwise_cfg=dict(custom_keys={'transform.regressor': dict(lr_mult=0.02)}),
-    clip_grad=dict(max_norm=5.0),
+ATTENTIONS = ('window', 'vsa', 'rvsa', 'quadrangle')
+METRICS = (
+    'accuracy/top1',
+    *(f'coco/{kind}_mAP{size}' for kind in ('bbox', 'segm') for size in ('', '_s', '_m', '_l')),
+    'mIoU',
 )
+SCENE_SIZE = 256  # of the quickstarts, in pixels
+# Fixed windows have no regressors; wider MLPs make up for them.
+MLP_RATIOS = {'window': 1.02}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a task, an attention, the side of the scenes in pixels, and a seed."""
+
+    task: str
+    attention: str
+    size: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f'{self.task}_{self.attention}_{self.size}_seed{self.seed}'
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    tasks = [task for task in QUICKSTARTS if task != 'classifier']
-    parser.add_argument('--tasks', nargs='+', choices=tasks, default=tasks)
+    parser.add_argument('--tasks', nargs='+', choices=QUICKSTARTS, default=list(QUICKSTARTS))
     parser.add_argument('--attentions', nargs='+', choices=ATTENTIONS, default=list(ATTENTIONS))
+    parser.add_argument('--sizes', nargs='+', type=int, default=[SCENE_SIZE], help='of scenes')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument('--jobs', type=int, default=1, help='runs at the same time')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare_attention'))
+    parser.add_argument('--plot', type=Path, metavar='FILE', help='draw the table')
     for option in ('--cfg-options', '--classifier-options'):
         parser.add_argument(option, nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
     return parser.parse_args(argv)
 
 
-def set_attention(cfg: Config, attention: str) -> None:
-    """Put one attention into every stage; all have position convolutions, which come with VSA."""
+def list_runs(args: argparse.Namespace) -> Iterator[Run]:
+    """List the runs that are asked for and the classifiers they start from, those first."""
+    first = args.seeds[0]
+    for seed in args.seeds if 'classification' in args.tasks else [first]:
+        for attention in args.attentions:
+            yield Run('classification', attention, SCENE_SIZE, seed)
+    for size in args.sizes:
+        for seed in args.seeds:
+            for task in [task for task in args.tasks if task != 'classification']:
+                for attention in args.attentions:
+                    yield Run(task, attention, size, seed)
+
+
+def build_config(run: Run, options: dict[str, Any]) -> Config:
+    """Build the config of a run: its quickstart with another attention, seed and scene size."""
+    cfg = load_config(ROOT / f'configs/quickstart/{QUICKSTARTS[run.task]}.py', options)
     arch = cfg.model.backbone.arch
-    arch.position_conv = True
-    arch.attention = (attention,) * len(arch.depths)
+    arch.attention = (run.attention,) * len(arch.depths)
+    arch.position_conv = True  # comes with VSA: all have it
+    arch.mlp_ratio *= MLP_RATIOS.get(run.attention, 1.0)
+    cfg.randomness.seed = run.seed
+    if run.size != SCENE_SIZE:
+        scale_scenes(cfg, run.size)
+    return cfg
 
 
-def run(task: str, attention: str, seed: int, args: argparse.Namespace) -> None:
-    """Train and test one model and write its ``result.json``, unless it is there."""
-    folder = args.work_dir / f'{task}_{attention}_seed{seed}'
+def scale_scenes(cfg: Config, size: int) -> None:
+    """Let the scenes have another size in pixels, and everything that the pipelines cut."""
+
+    def scaled(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return type(value)(map(scaled, value))
+        return value * size // SCENE_SIZE
+
+    def scale(transforms: Sequence[ConfigDict]) -> None:
+        for transform in transforms:
+            for key in ('scale', 'scales', 'crop_size'):
+                if key in transform:
+                    transform[key] = scaled(transform[key])
+
+    for split in ('train', 'val', 'test'):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        dataset.settings.size = size
+        dataset.data_root = f'{dataset.data_root.rstrip("/")}_{size}/'
+        scale(dataset.pipeline)
+        evaluator = cfg.get(f'{split}_evaluator') or {}
+        if 'ann_file' in evaluator:
+            evaluator.ann_file = f'{dataset.data_root}annotations/instances_val.json'
+    if 'size' in cfg.model.data_preprocessor:
+        cfg.model.data_preprocessor.size = scaled(cfg.model.data_preprocessor.size)
+
+
+def perform(run: Run, args: argparse.Namespace, start: 'Future[Path] | None') -> Path:
+    """Train and test a model and write its ``result.json``, unless it is there.
+
+    Args:
+        run: What is trained.
+        args: Those of the command.
+        start: Folder of the classifier that a detector or segmentor starts from.
+
+    Returns:
+        The folder of the run.
+    """
+    folder = args.work_dir / run.name
+    options = dict(args.cfg_options if start else args.classifier_options)
+    if start:
+        options['model.backbone.init_cfg.checkpoint'] = str(start.result() / 'last.pth')
     if (folder / 'result.json').is_file():
-        return
-    start = args.work_dir / f'classifier_{attention}'
-    checkpoint = train('classifier', attention, 0, start, args.classifier_options)
-    options = {'model.backbone.init_cfg.checkpoint': str(checkpoint), **args.cfg_options}
-    checkpoint = train(task, attention, seed, folder, options)
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    cfg = build_config(run, options)
+    cfg.default_hooks.checkpoint = dict(
+        type='CheckpointHook', interval=1, max_keep_ckpts=1, filename_tmpl='last.pth'
+    )
+    cfg.dump(folder / 'config.py')
+    if not (folder / 'trained').is_file():
+        tool('train', folder, '--no-validate')
+        (folder / 'trained').touch()
     metrics = folder / 'metrics.json'
-    tool('test', folder / 'config.py', checkpoint, '--work-dir', folder, '--out', metrics)
+    tool('test', folder, folder / 'last.pth', '--out', metrics)
     found = mmengine.load(metrics)
-    result = {'task': task, 'attention': attention, 'seed': seed, 'options': args.cfg_options}
-    result['metrics'] = {name: found[name] for name in METRICS if name in found}
+    result = dict(
+        task=run.task,
+        attention=run.attention,
+        size=run.size,
+        seed=run.seed,
+        options=options,
+        metrics={name: found[name] for name in METRICS if name in found},
+    )
     part = folder / 'result.json.part'
     mmengine.dump(result, part, file_format='json', indent=1)
     part.replace(folder / 'result.json')
+    return folder
 
 
-def train(task: str, attention: str, seed: int, folder: Path, options: dict[str, Any]) -> Path:
-    """Return the last checkpoint of a training, which runs if it has not finished before."""
-    if not (folder / 'finished').is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        options = {'optim_wrapper': copy.deepcopy(OPTIMIZER), **options}
-        cfg = load_config(ROOT / f'configs/quickstart/{QUICKSTARTS[task]}.py', options)
-        set_attention(cfg, attention)
-        cfg.randomness.seed = seed
-        cfg.dump(folder / 'config.py')
-        tool('train', folder / 'config.py', '--work-dir', folder)
-        (folder / 'finished').touch()
-    return Path((folder / 'last_checkpoint').read_text().strip())
-
-
-def tool(name: str, *args: object) -> None:
-    """Run a tool of this checkout; its failure ends this one."""
-    command = [sys.executable, str(ROOT / f'tools/{name}.py'), *map(str, args)]
+def tool(name: str, folder: Path, *args: object) -> None:
+    """Run a tool of this checkout on a folder's config; its failure ends this command."""
+    command = [sys.executable, f'{ROOT}/tools/{name}.py', f'{folder}/config.py', *map(str, args)]
     print('$', *command, flush=True)
-    subprocess.run(command, check=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
+    log = folder / f'{name}.log'
+    with log.open('w') as out:
+        code = subprocess.call(
+            [*command, '--work-dir', str(folder)],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, 'PYTHONPATH': path},
+        )
+    if code:
+        raise UsageError(f'{folder.name} failed; {log} ends with\n{log.read_text()[-1000:]}')
+
+
+def perform_all(args: argparse.Namespace) -> None:
+    """Perform the runs, --jobs at the same time."""
+    starts: dict[str, Future[Path]] = {}
+    runs = []
+    with ThreadPoolExecutor(args.jobs) as pool:
+        for run in list_runs(args):
+            start = None if run.task == 'classification' else starts[run.attention]
+            # Runs are taken in order, so that what a run waits for is never behind it.
+            runs.append(pool.submit(perform, run, args, start))
+            starts.setdefault(run.attention, runs[-1])
+    for future in runs:
+        future.result()
 
 
 def summarize(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row for each task, metric and attention: mean and deviation over the seeds."""
-    values: dict[tuple[str, str, str], list[float]] = {}
+    """Return a row for each task, size, metric and attention: mean and deviation over the seeds."""
+    values: dict[tuple[str, int, str, str], list[float]] = {}
     for result in runs:
         for metric, value in result['metrics'].items():
-            values.setdefault((result['task'], metric, result['attention']), []).append(value)
+            key = (result['task'], result['size'], metric, result['attention'])
+            values.setdefault(key, []).append(value)
     return [
         {
             'task': task,
+            'size': size,
             'metric': metric,
             'attention': attention,
             'seeds': len(many),
             'mean': round(statistics.mean(many), 4),
             'deviation': round(statistics.stdev(many), 4) if len(many) > 1 else '-',
         }
-        for (task, metric, attention), many in sorted(values.items())
+        for (task, size, metric, attention), many in sorted(values.items())
     ]
+
+
+def plot(rows: Sequence[dict[str, Any]], file: Path) -> None:
+    """Draw mean and deviation of every attention, one panel for each metric and size."""
+    from matplotlib.figure import Figure
+
+    panels = sorted({(row['task'], row['size'], row['metric']) for row in rows})
+    figure = Figure(figsize=(2.4 * len(panels), 3.2), layout='constrained')
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (task, size, metric) in zip(axes, panels, strict=True):
+        chosen = dict(task=task, size=size, metric=metric)
+        panel = [row for row in rows if row.items() >= chosen.items()]
+        panel.sort(key=lambda row: ATTENTIONS.index(row['attention']))
+        deviations = [row['deviation'] if row['seeds'] > 1 else 0.0 for row in panel]
+        axis.errorbar(
+            [row['attention'] for row in panel],
+            [row['mean'] for row in panel],
+            deviations,
+            fmt='o',
+            capsize=4,
+        )
+        axis.set_title(f'{metric}\n{task}, {size} px', fontsize=9)
+        axis.tick_params(axis='x', rotation=30)
+        axis.margins(x=0.2)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=150)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     with usage_errors():
-        for seed in args.seeds:
-            for attention in args.attentions:
-                for task in args.tasks:
-                    run(task, attention, seed, args)
+        perform_all(args)
     runs = [mmengine.load(path) for path in sorted(args.work_dir.glob('*/result.json'))]
-    print_table(summarize(runs), 'DigitScenes')
+    rows = summarize(runs)
+    print_table(rows, 'DigitScenes')
+    if args.plot:
+        plot(rows, args.plot)
 
 
 if __name__ == '__main__':

@@ -9,43 +9,87 @@ from helpers.cli import run_command
 from helpers.scenes import write_tiny_scenes
 from mmengine.config import Config
 
+from mmvsa.registry import MODELS
+from mmvsa.utils import UsageError
+
 
 def test_summary_by_hand() -> None:
-    runs = [{'task': 't', 'attention': 'vsa', 'metrics': {'mIoU': value}} for value in (50.0, 70.0)]
+    runs = [
+        {'task': 't', 'size': 256, 'attention': 'vsa', 'metrics': {'mIoU': value}}
+        for value in (50.0, 70.0)
+    ]
     (row,) = compare_attention.summarize(runs)
     assert (row['metric'], row['seeds'], row['mean']) == ('mIoU', 2, 60.0)
     assert row['deviation'] == pytest.approx(200**0.5, abs=1e-4)  # of a sample
 
 
 def test_runs_and_their_configs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """One classifier for each attention, one run for each seed, none of them repeated."""
+    """Classifiers first, one run for each seed, none of them repeated."""
     ran = []
 
-    def tool(name: str, config: Path, *args: object) -> None:
-        ran.append((name, config.parent.name))
-        (config.parent / 'last_checkpoint').write_text(f'{config.parent}/epoch_1.pth')
+    def tool(name: str, folder: Path, *args: object) -> None:
+        ran.append((name, folder.name))
         if '--out' in args:
             mmengine.dump({'mIoU': 50.0, 'aAcc': 90.0}, args[-1])
 
     monkeypatch.setattr(compare_attention, 'tool', tool)
-    arguments = ['--tasks', 'segmentation', '--seeds', '1', '2', '--work-dir', str(tmp_path)]
+    arguments = ['--tasks', 'segmentation', '--seeds', '1', '2', '--sizes', '256', '384']
+    arguments += ['--attentions', 'window', 'rvsa', '--work-dir', str(tmp_path)]
     arguments += ['--cfg-options', 'train_cfg.max_epochs=1', 'optim_wrapper.optimizer.lr=0.5']
+    arguments += ['--plot', str(tmp_path / 'plot.png')]
     compare_attention.main(arguments)
     trained = [folder for name, folder in ran if name == 'train']
-    runs = [f'segmentation_{a}_seed{seed}' for a in ('vsa', 'window') for seed in (1, 2)]
-    assert sorted(trained) == ['classifier_vsa', 'classifier_window', *runs]
-    assert sorted(folder for name, folder in ran if name == 'test') == runs
-    cfg = Config.fromfile(tmp_path / 'segmentation_vsa_seed2' / 'config.py')
-    assert cfg.model.backbone.arch.attention == ('vsa',) * 4
-    assert cfg.model.backbone.init_cfg.checkpoint == f'{tmp_path}/classifier_vsa/epoch_1.pth'
+    starts = [f'classification_{a}_256_seed1' for a in ('window', 'rvsa')]
+    runs = [
+        f'segmentation_{a}_{size}_seed{seed}'
+        for size in (256, 384)
+        for seed in (1, 2)
+        for a in ('window', 'rvsa')
+    ]
+    assert trained == starts + runs
+    assert [folder for name, folder in ran if name == 'test'] == starts + runs
+    cfg = Config.fromfile(tmp_path / 'segmentation_rvsa_256_seed2' / 'config.py')
+    assert cfg.model.backbone.arch.attention == ('rvsa',) * 4
+    start = tmp_path / 'classification_rvsa_256_seed1' / 'last.pth'
+    assert cfg.model.backbone.init_cfg.checkpoint == str(start)
     assert (cfg.randomness.seed, cfg.train_cfg.max_epochs) == (2, 1)
-    optimizer = cfg.optim_wrapper
-    assert optimizer.optimizer == dict(type='AdamW', lr=0.5, weight_decay=0.05)
-    assert optimizer.paramwise_cfg.custom_keys == {'transform.regressor': dict(lr_mult=0.02)}
-    assert 'constructor' not in optimizer
+    assert cfg.optim_wrapper.optimizer.lr == 0.5
+    assert (tmp_path / 'plot.png').stat().st_size > 1000
     count = len(ran)
     compare_attention.main(arguments)
     assert len(ran) == count
+
+
+def test_scenes_of_another_size() -> None:
+    """The scenes and the crops grow in proportion, for every task."""
+    for task in ('detection', 'segmentation'):
+        run = compare_attention.Run(task, 'vsa', 384, 0)
+        cfg = compare_attention.build_config(run, {})
+        dataset = cfg.train_dataloader.dataset
+        assert dataset.settings.size == 384 and dataset.data_root == 'data/digit_scenes_384/'
+        transforms = {transform.type: transform for transform in dataset.pipeline}
+        if task == 'detection':
+            assert transforms['RandomChoiceResize'].scales == [(n, n) for n in (288, 336, 384)]
+            assert cfg.test_evaluator.ann_file.startswith('data/digit_scenes_384/')
+        else:
+            assert transforms['RandomCrop'].crop_size == (192, 192)
+            assert cfg.model.data_preprocessor.size == (192, 192)
+
+
+def test_parameters_agree_within_one_percent() -> None:
+    counts = []
+    for attention in compare_attention.ATTENTIONS:
+        run = compare_attention.Run('classification', attention, 256, 0)
+        cfg = compare_attention.build_config(run, {})
+        backbone = MODELS.build(dict(cfg.model.backbone))
+        counts.append(sum(p.numel() for p in backbone.parameters()))
+    assert max(counts) <= 1.01 * min(counts)
+
+
+def test_failed_run_shows_the_end_of_its_log(tmp_path: Path) -> None:
+    (tmp_path / 'config.py').write_text('model = 1\n')
+    with pytest.raises(UsageError, match=r'failed; .*train\.log ends with'):
+        compare_attention.tool('train', tmp_path)
 
 
 @pytest.mark.slow
@@ -56,8 +100,9 @@ def test_the_command(tmp_path: Path) -> None:
     options += ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
     output = run_command(
         *(sys.executable, 'tools/benchmarks/compare_attention.py', '--tasks', 'segmentation'),
-        *('--seeds', '0', '--work-dir', work, '--cfg-options', *options),
+        *('--attentions', 'window', 'vsa', '--seeds', '0', '--work-dir', work),
+        *('--jobs', '2', '--cfg-options', *options),
         *('--classifier-options', *options),
     )
-    for attention in compare_attention.ATTENTIONS:
-        assert re.search(rf'segmentation +\| mIoU +\| {attention} +\| +1 \|', output)
+    for attention in ('window', 'vsa'):
+        assert re.search(rf'segmentation +\| +256 +\| mIoU +\| {attention} +\| +1 \|', output)
