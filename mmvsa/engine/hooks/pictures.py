@@ -134,7 +134,7 @@ class WindowVisualizationHook(Hook):
 
 
 def displayed_image(image: Tensor, preprocessor: nn.Module) -> np.ndarray:
-    """(1, 3, H, W) normalised RGB -> (H, W, 3) uint8."""
+    """(1, 3, H, W) normalized RGB -> (H, W, 3) uint8."""
     mean, std = getattr(preprocessor, 'mean', None), getattr(preprocessor, 'std', None)
     pixels = image[0].float()
     if isinstance(mean, Tensor) and isinstance(std, Tensor):
