@@ -20,8 +20,8 @@ param_scheduler = [
 ]
 
 train_cfg = dict(by_epoch=True, max_epochs=310, val_interval=1)
-val_cfg = dict()
-test_cfg = dict()
+val_cfg = {}
+test_cfg = {}
 
 # The weights that are evaluated: 0.99996 per 512 images, so 0.99996^2 per step; the running
 # statistics of batch norms are averaged too.

@@ -26,7 +26,7 @@ param_scheduler = [
 ]
 
 train_cfg = dict(by_epoch=True, max_epochs=200, val_interval=10)
-val_cfg = dict()
-test_cfg = dict()
+val_cfg = {}
+test_cfg = {}
 
 auto_scale_lr = dict(base_batch_size=64)

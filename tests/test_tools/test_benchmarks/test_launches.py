@@ -70,7 +70,7 @@ def test_kernels_of_an_attention_by_backend(tool):
 # Raise one only with a measurement.
 @pytest.mark.parametrize(
     ('options', 'ceiling'),
-    [(dict(), 1020), (dict(autocast=False), 700), (dict(step=True), 2330)],
+    [({}, 1020), (dict(autocast=False), 700), (dict(step=True), 2330)],
     ids=['forward', 'forward of bfloat16 weights', 'step'],
 )
 def test_ceilings_of_vitaev2_s_vsa(tool, options, ceiling):
