@@ -142,7 +142,7 @@ def test_get_started_models_in_python(capsys):
     assert 'vitaev2-s-vsa' in capsys.readouterr().out
     assert names['logits'].shape == (1, 10)
     assert [m.shape[1] for m in names['maps']] == [64, 128, 256, 512]
-    assert [tuple(m.shape[2:]) for m in names['maps']][0] == (50, 84)
+    assert next(tuple(m.shape[2:]) for m in names['maps']) == (50, 84)
 
 
 @pytest.mark.parametrize('default_scope', ['mmdet'], indirect=True)

@@ -179,7 +179,7 @@ def test_precision_of_float32_products_is_read_by_either_setting(float32_setting
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize('window_size, d, size', [(7, 32, (14, 17)), (16, 64, (20, 33))])
+@pytest.mark.parametrize(('window_size', 'd', 'size'), [(7, 32, (14, 17)), (16, 64, (20, 33))])
 def test_on_the_gpu(dtype, window_size, d, size, monkeypatch):
     monkeypatch.syspath_prepend(CASES.parent)
     from triton_cases import make_inputs, reference, relative_error

@@ -41,7 +41,7 @@ SWEEP = {
 
 def points_of(windows, window_size, top, left):
     """Sampling points (B, nH, nW, heads, N, 2) of homographies around each window's center."""
-    batch, rows, columns, _, _ = windows.shape
+    _, rows, columns, _, _ = windows.shape
     half = (window_size - 1) / 2
     line = torch.arange(window_size, dtype=windows.dtype) - half
     grid_y, grid_x = torch.meshgrid(line, line, indexing='ij')
@@ -74,7 +74,7 @@ class Push(torch.autograd.Function):
 def reference(qkv, windows, geometry, *, scale, bias, push=0.0):
     """The same in float64 and plain PyTorch."""
     q, k, v = qkv.unbind(3)
-    _, height, width, heads, d = q.shape
+    _, height, width, heads, _ = q.shape
     (rows, columns), window_size = geometry.grid, geometry.window_size
     top, left = geometry.top, geometry.left
     points = points_of(windows, window_size, top, left)
