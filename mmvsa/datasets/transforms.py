@@ -12,6 +12,7 @@ class LoadImage(LoadImageFromFile):
     """Read the image from its file unless the dataset gives it in memory (``img``)."""
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
+        """Read ``img_path`` unless ``img`` is there."""
         if 'img' in results:
             return results
         return super().transform(results)

@@ -34,6 +34,7 @@ class AttentionWindows:
 
     @property
     def window_size(self) -> int:
+        """Return the side of a window in pixels of the map."""
         return round(self.points.shape[3] ** 0.5)
 
     def corners(self, image_size: tuple[int, int], fixed: bool = False) -> np.ndarray:

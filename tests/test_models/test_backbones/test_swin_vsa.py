@@ -88,7 +88,7 @@ def test_official_sizes(kind, arch, official):
 
 
 def swin(**options):
-    """mmpretrain's Swin without shifts."""
+    """Return the Swin of mmpretrain without shifts."""
     from mmpretrain.models import SwinTransformer
     from mmpretrain.models.utils import ShiftWindowMSA
 
