@@ -26,7 +26,7 @@ GEOMETRY = WindowGeometry.of((28, 28), 7)
 # (row, column) of the windows that are drawn, and theta of each transform for them: offsets are
 # about window lengths, scales are added to 1, angles are radians.
 DRAWN = ((0, 2), (1, 1), (2, 2), (3, 0))
-PANELS = {
+PANELS: dict[str, tuple[str, list[list[float]]]] = {
     'fixed (W-MSA)': ('VariedSizeWindow', [[0] * 4] * 4),
     'varied-size (VSA)': (
         'VariedSizeWindow',

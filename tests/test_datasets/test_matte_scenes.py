@@ -14,7 +14,7 @@ FEW = dict(num=2, num_val=1, size=64)
 
 
 def read(folder: Path, layer: str) -> np.ndarray:
-    return cv2.imread(str(folder / layer / '000000.png'), cv2.IMREAD_UNCHANGED)
+    return cv2.imread(str(folder / layer / '000000.png'), cv2.IMREAD_UNCHANGED)  # type: ignore[return-value]
 
 
 def test_written_once(tmp_path: Path) -> None:

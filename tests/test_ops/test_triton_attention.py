@@ -187,7 +187,7 @@ def test_on_the_gpu(dtype, window_size, d, size, monkeypatch):
     inputs, geometry = make_inputs(dtype, window_size, d, *size, 0, 0, True)
     exact = [x.double().requires_grad_() for x in inputs]
     leaves = [x.cuda().requires_grad_() for x in inputs]
-    out = attend_triton(*leaves[:2], geometry, bias=leaves[2], scale=d**-0.5)
+    out = attend_triton(*leaves[:2], geometry, bias=leaves[2], scale=d**-0.5)  # type: ignore[misc]
     expected = reference(*exact[:2], geometry, bias=exact[2], scale=d**-0.5)
     gradient = torch.randn_like(expected).to(dtype)
     grads = torch.autograd.grad(out, leaves, gradient.cuda())

@@ -118,8 +118,8 @@ def errors(case):
     options['scale'] = case[2] ** -0.5
     leaves = [None if x is None else x.clone().requires_grad_() for x in inputs]
     exact = [None if x is None else x.double().requires_grad_() for x in inputs]
-    out = attend_triton(*leaves[:2], geometry, bias=leaves[2], **options)
-    expected = reference(*exact[:2], geometry, bias=exact[2], **options)
+    out = attend_triton(*leaves[:2], geometry, bias=leaves[2], **options)  # type: ignore[call-arg]
+    expected = reference(*exact[:2], geometry, bias=exact[2], **options)  # type: ignore[call-arg]
     gradient = torch.randn_like(expected).to(out.dtype)
     leaves, exact = ([x for x in xs if x is not None] for xs in (leaves, exact))
     grads = torch.autograd.grad(out, leaves, gradient)
@@ -200,7 +200,7 @@ def reruns_are_equal():
         x.requires_grad_()
     runs = []
     for _ in range(2):
-        out = attend_triton(*inputs[:2], geometry, bias=inputs[2], scale=0.25)
+        out = attend_triton(*inputs[:2], geometry, bias=inputs[2], scale=0.25)  # type: ignore[misc]
         runs.append((out, *torch.autograd.grad(out.square().sum(), inputs)))
     torch.use_deterministic_algorithms(False)
     return all(torch.equal(a, b) for a, b in zip(*runs, strict=True))

@@ -14,6 +14,7 @@ kernel of one attention; ``limits`` what the GPU can do at most. Times are media
 """
 
 import argparse
+import functools
 import gc
 import json
 import os
@@ -511,7 +512,7 @@ def model_builders(device: str) -> dict[str, Callable[[], torch.nn.Module]]:
 
     names = ('triton',) if device == 'cpu' else ('triton', 'torch', 'mmcv')
     builders: dict[str, Callable[[], torch.nn.Module]] = {
-        f'ViTAEv2-S-VSA, {name}': lambda name=name: vsa(name) for name in names
+        f'ViTAEv2-S-VSA, {name}': functools.partial(vsa, name) for name in names
     }
     if device == 'cuda':
         builders |= {'timm Swin-T': swin, 'ViTAEv2-S, plain windows': windows}

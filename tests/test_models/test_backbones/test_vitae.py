@@ -72,7 +72,7 @@ def test_options_change_the_parameters():
         else:
             changes.append(dict(class_token=False))
         for change in changes:
-            assert count(nano({**arch, **change})) != plain, change
+            assert count(nano({**arch, **change})) != plain, change  # type: ignore[dict-item]
         for options in (dict(qkv_bias=False), dict(in_channels=4)):
             assert count(nano(arch, **options)) != plain, options
     assert count(nano(PATCH, img_size=128)) != count(nano(PATCH))

@@ -19,7 +19,7 @@ def build(transform='VariedSizeWindow', regressor_std=0.0, dtype=torch.float64, 
     if transform is None:
         attention = WindowAttention(12, 3, **options).to(dtype)
     else:
-        attention = SampledWindowAttention(12, 3, transform=transform, **options).to(dtype)
+        attention = SampledWindowAttention(12, 3, transform=transform, **options).to(dtype)  # type: ignore[assignment]
     if regressor_std:
         torch.nn.init.normal_(attention.transform.regressor.weight, std=regressor_std)
         torch.nn.init.normal_(attention.transform.regressor.bias, std=regressor_std)

@@ -23,7 +23,7 @@ def build(transform, regressor_std=0.0, **options):
     if transform is None:
         attention = WindowAttention(12, 3, **options).double()
     else:
-        attention = SampledWindowAttention(12, 3, transform=transform, **options).double()
+        attention = SampledWindowAttention(12, 3, transform=transform, **options).double()  # type: ignore[assignment]
     if regressor_std:
         torch.nn.init.normal_(attention.transform.regressor.weight, std=regressor_std)
         torch.nn.init.normal_(attention.transform.regressor.bias, std=regressor_std)
