@@ -391,3 +391,10 @@ def messages(path):
             yield ''.join(map(str, values))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
+
+
+def test_the_quickstarts_page_is_short():
+    text = (ROOT / 'configs/quickstart/README.md').read_text(encoding='utf-8')
+    assert 100 < len(text.split()) <= 300
+    for config in ROOT.glob('configs/quickstart/*.py'):
+        assert f'configs/quickstart/{config.name}' in text
