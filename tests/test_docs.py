@@ -1,6 +1,7 @@
 """The documents: links lead somewhere, code runs, quoted messages and options exist."""
 
 import ast
+import importlib
 import importlib.util
 import re
 import textwrap
@@ -15,6 +16,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.structures import InstanceData
 
+from mmvsa import registry
 from mmvsa.models import SampledWindowAttention, WindowAttention
 from mmvsa.models.layers import Attention
 from mmvsa.models.layers.attention import PRESETS
@@ -94,6 +96,27 @@ def test_pages_that_the_index_does_not_name_become_guides():
     conf.add_unlisted_guides(app, 'docs/training', other)
     assert source == [text.replace('% unlisted guides', 'new_guide')] != [text]
     assert other == [text]
+
+
+def test_api_has_every_class_that_a_config_can_name():
+    names = re.findall(r'automodule:: (\S+)', (DOCS / 'api.md').read_text(encoding='utf-8'))
+    modules = [importlib.import_module(name) for name in names]
+    shown = {value for module in modules for value in public_classes(module)}
+    registries = [r for r in vars(registry).values() if isinstance(r, registry.Registry)]
+    for each in registries:
+        each.get('mmvsa.NoSuchClass')  # a name found nowhere imports every location
+    registered = {kind for each in registries for kind in each.module_dict.values()}
+    own = {kind for kind in registered if kind.__module__.startswith('mmvsa.')}
+    assert {'ChangeMetric', 'ViTAEv2', 'PhotoPairs'} <= {kind.__name__ for kind in own}
+    assert {kind.__name__ for kind in own - shown} == set()
+
+
+def public_classes(module):
+    """The classes that autodoc shows of a module: those of ``__all__``, or else its own."""
+    values = vars(module)
+    names = getattr(module, '__all__', [name for name in values if not name.startswith('_')])
+    kinds = {getattr(module, name) for name in names if isinstance(getattr(module, name), type)}
+    return {kind for kind in kinds if '__all__' in values or kind.__module__ == module.__name__}
 
 
 def test_figures_are_drawn_from_the_code(tmp_path):
