@@ -20,6 +20,7 @@ class BuildPy(build_py):
     """Adds the ``.mim`` folder: links to the checkout for an editable install, else copies."""
 
     def run(self) -> None:
+        """Build, then make the folder."""
         super().run()
         parent = ROOT if self.editable_mode else Path(self.build_lib)
         folder = parent / 'mmvsa' / '.mim'

@@ -90,6 +90,7 @@ def describe_package(module: str) -> str:
 
 
 def check_package(module: str) -> Check:
+    """Check that a package imports; an optional one may be missing."""
     if module in OPTIONAL and module not in sys.modules and not importlib.util.find_spec(module):
         fix = f'{INSTALL}{OPTIONAL[module]} if you need it'
         return Check(module, WARNING, 'not installed', fix)
@@ -97,6 +98,7 @@ def check_package(module: str) -> Check:
 
 
 def describe_devices() -> str:
+    """Return the CPU and the GPUs that torch sees."""
     import torch
 
     devices = [f'CPU ({torch.get_num_threads()} threads)']
@@ -122,6 +124,7 @@ def run_nms(device: str) -> str:
 
 
 def check_ops() -> Iterator[Check]:
+    """Run an op of mmcv on every kind of device."""
     yield run_check('mmcv ops', lambda: run_nms('cpu'), REBUILD)
     if 'torch' in sys.modules and sys.modules['torch'].cuda.is_available():
         fix = 'for detection on the GPU: FORCE_CUDA=1 bash tools/install.sh (needs nvcc)'
@@ -151,6 +154,7 @@ def run_backbone() -> str:
 
 
 def run_checks() -> list[Check]:
+    """Run all checks, each whatever the others found."""
     return [
         Check('python', OK, f'{platform.python_version()} on {platform.platform()}'),
         *(check_package(module) for module in PACKAGES),
@@ -162,6 +166,7 @@ def run_checks() -> list[Check]:
 
 
 def as_text(checks: list[Check]) -> str:
+    """Format the checks, then what to do about those that failed."""
     width = max(len(check.name) for check in checks)
     marks = {OK: ' ', WARNING: '!', BROKEN: 'X'}
     lines = [f'{marks[c.status]} {c.name:<{width}}  {c.detail}' for c in checks]
@@ -173,6 +178,7 @@ def as_text(checks: list[Check]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Print the report and return the exit status."""
     parser = argparse.ArgumentParser(prog='python -m mmvsa.doctor', description=__doc__)
     parser.add_argument('--json', action='store_true', help='print the report as JSON')
     args = parser.parse_args(argv)

@@ -99,7 +99,7 @@ def recipes(*families: str) -> list[Path]:
 
 @pytest.mark.parametrize('path', recipes('vitaev2', 'vitaev2_vsa'), ids=identifier)
 def test_imagenet_recipe(path: Path) -> None:
-    """What the authors' command lines say, written down once more."""
+    """What the official command lines say, written down again."""
     cfg = load_config(path)
     b, m48 = ('vitaev2-b' in path.name, '48m' in path.name)
     assert cfg.model.backbone.drop_path_rate == (0.4 if b else 0.25 if m48 else 0.1)
@@ -134,7 +134,7 @@ def check_mixing(cfg: Config) -> None:
     ],
 )
 def test_qformer_recipe(name: str, drop_path: float, push: float | None) -> None:
-    """What the authors' config files and logs say, written down once more."""
+    """What the official config files and logs say, written down again."""
     cfg = load_config(ROOT / f'configs/{name}_8xb128_in1k.py')
     backbone, optimizer = cfg.model.backbone, cfg.optim_wrapper.optimizer
     assert backbone.drop_path_rate == drop_path and 'rpe' not in backbone
@@ -152,7 +152,7 @@ def test_qformer_recipe(name: str, drop_path: float, push: float | None) -> None
 
 @pytest.mark.parametrize('path', recipes('vitae'), ids=identifier)
 def test_vitae_recipe(path: Path) -> None:
-    """Tiny's is the authors' command, from Small on their program's defaults count."""
+    """Tiny has the official command, Small and larger the defaults of the official program."""
     cfg = load_config(path)
     small = '4xb128' in path.name
     optimizer = cfg.optim_wrapper.optimizer
@@ -168,7 +168,7 @@ def test_vitae_recipe(path: Path) -> None:
 
 @pytest.mark.parametrize('path', recipes('rvsa'), ids=identifier)
 def test_scene_recipe(path: Path) -> None:
-    """What the authors' README and program say, written down once more."""
+    """What the official README and program say, written down again."""
     cfg = load_config(path)
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.lr, optimizer.weight_decay) == (2.5e-4, 0.05)
@@ -248,7 +248,7 @@ def assert_batch_size(cfg: Config, path: Path, step: int) -> None:
 
 
 def test_learning_rate_over_the_epochs() -> None:
-    """Near the authors' logs at their epochs (their warm-up moves in steps of an epoch)."""
+    """Near the official logs at their epochs (the official warm-up changes once per epoch)."""
     from mmengine.optim import CosineAnnealingLR, LinearLR
 
     cfg = load_config(ROOT / 'configs/vitaev2_vsa/vitaev2-s-vsa_8xb128_in1k.py')

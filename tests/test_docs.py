@@ -1,18 +1,22 @@
-"""The documents: links lead somewhere, code runs, counted figures are right."""
+"""The documents: links lead somewhere, code runs, quoted messages and options exist."""
 
+import ast
+import importlib
+import importlib.util
 import re
+import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from helpers.cli import load_tool
 from helpers.hosts import require_host
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.structures import InstanceData
 
-from mmvsa.apis.model import collect_models, model_config
+from mmvsa import registry
 from mmvsa.models import SampledWindowAttention, WindowAttention
 from mmvsa.models.layers import Attention
 from mmvsa.models.layers.attention import PRESETS
@@ -20,11 +24,21 @@ from mmvsa.registry import ATTENTIONS, MODELS, WINDOW_TRANSFORMS
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / 'README.md'
+DOCS = ROOT / 'docs'
 PAGES = [
     *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')),
-    *sorted(ROOT.glob('docs/**/*.md')),
+    *sorted(DOCS.glob('*.md')),
+    *sorted(ROOT.glob('configs/*/README.md')),
     *sorted(ROOT.glob('tools/**/*.md')),
 ]
+
+
+def load_docs_module(name):
+    """The module of ``docs/<name>.py``."""
+    spec = importlib.util.spec_from_file_location(f'docs_{name}', DOCS / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def page_id(path):
@@ -32,9 +46,10 @@ def page_id(path):
 
 
 def code_blocks(path, language):
-    """Fenced blocks of a language, in order."""
-    pattern = rf'^```{language}\n(.*?)^```$'
-    return re.findall(pattern, path.read_text(encoding='utf-8'), re.DOTALL | re.MULTILINE)
+    """Fenced blocks of a language, in order; those of lists are indented."""
+    pattern = rf'^( *)```{language}\n(.*?)^\1```$'
+    found = re.findall(pattern, path.read_text(encoding='utf-8'), re.DOTALL | re.MULTILINE)
+    return [textwrap.dedent(block) for _, block in found]
 
 
 def find_block(path, language, part):
@@ -69,11 +84,52 @@ def test_relative_links_lead_somewhere(page):
             assert anchor in anchors(path), f'{page_id(page)} links to {target}'
 
 
-def test_every_page_of_docs_is_in_the_index():
-    index = (ROOT / 'docs' / 'README.md').read_text(encoding='utf-8')
-    pages = {path.name for path in ROOT.glob('docs/*.md')} - {'README.md'}
-    assert len(pages) > 5
-    assert {name for name in pages if f']({name})' not in index} == set()
+def test_pages_that_the_index_does_not_name_become_guides():
+    conf = load_docs_module('conf')
+    text = (DOCS / 'index.md').read_text(encoding='utf-8')
+    found = {'docs/index', 'docs/new_guide', 'docs/training', 'configs/vitae/README'}
+    app = SimpleNamespace(
+        config=SimpleNamespace(root_doc='docs/index'), env=SimpleNamespace(found_docs=found)
+    )
+    source, other = [text], [text]
+    conf.add_unlisted_guides(app, 'docs/index', source)
+    conf.add_unlisted_guides(app, 'docs/training', other)
+    assert source == [text.replace('% unlisted guides', 'new_guide')] != [text]
+    assert other == [text]
+
+
+def test_api_has_every_class_that_a_config_can_name():
+    names = re.findall(r'automodule:: (\S+)', (DOCS / 'api.md').read_text(encoding='utf-8'))
+    modules = [importlib.import_module(name) for name in names]
+    shown = {value for module in modules for value in public_classes(module)}
+    registries = [r for r in vars(registry).values() if isinstance(r, registry.Registry)]
+    for each in registries:
+        each.get('mmvsa.NoSuchClass')  # a name found nowhere imports every location
+    registered = {kind for each in registries for kind in each.module_dict.values()}
+    own = {kind for kind in registered if kind.__module__.startswith('mmvsa.')}
+    assert {'ChangeMetric', 'ViTAEv2', 'PhotoPairs'} <= {kind.__name__ for kind in own}
+    assert {kind.__name__ for kind in own - shown} == set()
+
+
+def public_classes(module):
+    """The classes that autodoc shows of a module: those of ``__all__``, or else its own."""
+    values = vars(module)
+    names = getattr(module, '__all__', [name for name in values if not name.startswith('_')])
+    kinds = {getattr(module, name) for name in names if isinstance(getattr(module, name), type)}
+    return {kind for kind in kinds if '__all__' in values or kind.__module__ == module.__name__}
+
+
+def test_figures_are_drawn_from_the_code(tmp_path):
+    from PIL import Image
+
+    figures = load_docs_module('draw_figures')
+    fixed = figures.transformed_windows('Quadrangle', [[0.0] * 9] * 4)
+    np.testing.assert_array_equal(fixed.points, fixed.fixed)
+    for path in figures.main(tmp_path):
+        committed = figures.IMAGES / path.name
+        with Image.open(path) as drawn, Image.open(committed) as kept:
+            assert drawn.size == kept.size and drawn.size[0] > 1000
+            assert len(set(drawn.convert('L').getdata())) > 10
 
 
 @pytest.mark.parametrize('page', PAGES, ids=page_id)
@@ -91,52 +147,33 @@ def test_python_blocks_compile(page):
         compile(block, f'{page_id(page)}, block {number}', 'exec')
 
 
-def test_readme_models_in_python(capsys):
+def test_readme_models_in_python():
     names = {}
     exec(find_block(README, 'python', 'get_model'), names)
+    assert names['logits'].shape == (1, 10)
+    assert [m.shape[1:] for m in names['maps']] == [
+        (96, 50, 84),
+        (192, 25, 42),
+        (384, 13, 21),
+        (768, 7, 11),
+    ]
+
+
+def test_get_started_models_in_python(capsys):
+    names = {}
+    exec(find_block(DOCS / 'get_started.md', 'python', 'get_model'), names)
     assert 'vitaev2-s-vsa' in capsys.readouterr().out
     assert names['logits'].shape == (1, 10)
     assert [m.shape[1] for m in names['maps']] == [64, 128, 256, 512]
-    assert [tuple(m.shape[2:]) for m in names['maps']][0] == (50, 84)
-
-
-def test_readme_table_counts_parameters_right():
-    rows = re.findall(r'^\| `(\S+)` \| [^|]+ \| ([\d.]+) \| ([\d.]+) \|', README.read_text(), re.M)
-    assert {name for name, _, _ in rows} == set(collect_models()), 'every classifier is listed'
-    for name, whole, backbone in rows:
-        config = model_config(name)
-        with torch.device('meta'):
-            counted = count(MODELS.build(config['backbone']))
-        head = config['head']['in_channels'] * 1000 + 1000
-        assert (whole, backbone) == (f'{(counted + head) / 1e6:.2f}', f'{counted / 1e6:.2f}'), name
-
-
-def test_readme_table_states_the_accuracies_of_the_metafiles():
-    rows = re.findall(r'^\| `(\S+)` \|(?: [^|]+ \|){3} ([^|]+) \|$', README.read_text(), re.M)
-    zoo = load_tool('analysis_tools/model_zoo')
-    _, _, imagenet = zoo.sections(zoo.read_entries(ROOT))[0]
-    entries = {entry.model: entry for entry in imagenet}
-    assert {name for name, _ in rows} == set(collect_models())
-    for name, stated in rows:
-        figures = []
-        if name in entries:
-            plain, pretrained = (
-                zoo.accuracy(entries[name], d) for d in (zoo.IMAGENET, zoo.PRETRAINED)
-            )
-            figures = [plain, f'{pretrained} (22K)'] if pretrained != '-' else [plain]
-        assert stated == ('; '.join(f for f in figures if f != '-') or '-'), name
-
-
-def count(model):
-    return sum(parameter.numel() for parameter in model.parameters())
+    assert next(tuple(m.shape[2:]) for m in names['maps']) == (50, 84)
 
 
 @pytest.mark.parametrize('default_scope', ['mmdet'], indirect=True)
-def test_readme_mmdet_snippet_trains(default_scope, tmp_path):
+def test_get_started_mmdet_snippet_trains(default_scope, tmp_path):
     from mmdet.registry import MODELS as DETECTORS
 
     path = tmp_path / 'mask-rcnn_vitaev2-s-vsa.py'
-    path.write_text(find_block(README, 'python', "'mmdet::"))
+    path.write_text(find_block(DOCS / 'get_started.md', 'python', "'mmdet::"))
     config = Config.fromfile(path)
     assert config.optim_wrapper.optimizer == dict(type='AdamW', lr=1e-4, weight_decay=0.05)
     config.model.train_cfg.rpn_proposal.update(nms_pre=50, max_per_img=20)
@@ -180,7 +217,7 @@ def detection_sample(height, width):
 
 
 @pytest.mark.parametrize('default_scope', ['mmpretrain'], indirect=True)
-def test_readme_config_for_own_images(default_scope, tmp_path):
+def test_training_config_for_own_images(default_scope, tmp_path):
     from mmpretrain.registry import DATASETS
     from PIL import Image
 
@@ -188,7 +225,8 @@ def test_readme_config_for_own_images(default_scope, tmp_path):
         (tmp_path / 'images' / name).mkdir(parents=True)
         for number in range(5):
             Image.new('RGB', (40, 30)).save(tmp_path / 'images' / name / f'{number}.png')
-    text = find_block(README, 'python', 'mmvsa.FolderSplit').replace('./configs', f'{ROOT}/configs')
+    text = find_block(DOCS / 'training.md', 'python', 'mmvsa.FolderSplit')
+    text = text.replace('./configs', f'{ROOT}/configs')
     path = tmp_path / 'mine.py'
     path.write_text(text.replace("'FOLDER'", repr(str(tmp_path / 'images'))))
     config = Config.fromfile(path)
@@ -200,12 +238,12 @@ def test_readme_config_for_own_images(default_scope, tmp_path):
     assert config.model.backbone.init_cfg == dict(type='Pretrained', checkpoint='FILE')
 
 
-def test_training_example_of_real_labels(tmp_path):
+def test_testing_example_of_real_labels(tmp_path):
     from mmpretrain.registry import METRICS
 
     labels = tmp_path / 'real.json'
     labels.write_text('[' + ','.join(['[0]'] * 50_000) + ']')
-    text = find_block(ROOT / 'docs' / 'training.md', 'python', 'ReaLAccuracy')
+    text = find_block(DOCS / 'testing.md', 'python', 'ReaLAccuracy')
     path = tmp_path / 'real.py'
     path.write_text(
         text.replace('./configs', f'{ROOT}/configs').replace('data/imagenet/real.json', str(labels))
@@ -266,3 +304,120 @@ def test_architecture_lists_every_attention_and_preset():
     text = (ROOT / 'docs' / 'architecture.md').read_text(encoding='utf-8')
     assert all(f'| `{name}` |' in text for name in ATTENTIONS.module_dict)
     assert all(f"`'{name}'`" in text for name in PRESETS)
+
+
+def test_fine_tuning_config_gives_deep_layers_the_higher_rate(tmp_path):
+    from mmengine.optim import build_optim_wrapper
+
+    text = find_block(DOCS / 'finetuning.md', 'python', 'layer_decay_rate')
+    path = tmp_path / 'fine.py'
+    path.write_text(text.replace('./configs', f'{ROOT}/configs'))
+    config = Config.fromfile(path)
+    assert [scheduler.type for scheduler in config.param_scheduler] == [
+        'LinearLR',
+        'CosineAnnealingLR',
+    ]
+    assert config.train_cfg.max_epochs == config.param_scheduler[-1].end == 30
+    config.model.backbone.init_cfg = None
+    init_default_scope('mmpretrain')
+    model = MODELS.build(config.model)
+    optimizer = build_optim_wrapper(model, config.optim_wrapper).optimizer
+    rates = {id(group['params'][0]): group['lr'] for group in optimizer.param_groups}
+    named = dict(model.named_parameters())
+    first = named['backbone.stages.0.reduction.norm1.weight']
+    assert rates[id(first)] < 0.5e-4 < rates[id(named['head.fc.weight'])] <= 1e-4
+
+
+# The flags of main.py of ViTAE-VSA.
+FLAGS = """
+--config --dataDividePath --model --pretrained --initial-checkpoint --resume --eval_checkpoint
+--no-resume-opt --num-classes --gp --img-size --crop-pct --mean --std --interpolation --batch-size
+--validation-batch-size-multiplier --opt --opt-eps --opt-betas --momentum --weight-decay --clip-grad
+--sched --lr --lr-noise --lr-noise-pct --lr-noise-std --lr-cycle-mul --lr-cycle-limit --warmup-lr
+--min-lr --epochs --start-epoch --decay-epochs --warmup-epochs --cooldown-epochs --patience-epochs
+--decay-rate --no-aug --scale --ratio --hflip --vflip --color-jitter --aa --aug-splits --jsd
+--reprob --remode --recount --resplit --mixup --cutmix --cutmix-minmax --mixup-prob
+--mixup-switch-prob
+--mixup-mode --mixup-off-epoch --smoothing --train-interpolation --drop --drop-connect --drop-path
+--drop-block --bn-tf --bn-momentum --bn-eps --sync-bn --dist-bn --split-bn --model-ema
+--model-ema-force-cpu --model-ema-decay --seed --log-interval --recovery-interval --workers
+--num-gpu --save-images --amp --apex-amp --native-amp --channels-last --pin-mem --no-prefetcher
+--output
+--eval-metric --tta --local_rank --use-multi-epochs-loader --RA --ZIP
+""".split()
+
+
+def test_migration_names_every_flag_and_keys_that_a_config_has():
+    table = (DOCS / 'migration.md').read_text().split('| flag | mmvsa |')[1].split('\n\n')[0]
+    rows = re.findall(r'^\| (`.*?) \| (.*) \|$', table, re.M)
+    named = [flag for flags, _ in rows for flag in re.findall(r'`(-[\w-]+)`', flags)]
+    assert len(named) == len(set(named))
+    assert set(FLAGS) - set(named) == set()
+    family = ROOT / 'configs/vitaev2'
+    configs = [Config.fromfile(family / f'vitaev2-{s}_8xb128_in1k.py') for s in 'sb']
+    keys = {key for _, cell in rows for key in re.findall(r'(?<![\w(.])([a-z_]+(?:\.\w+)*)=', cell)}
+    keys -= {'load_from', 'sync_bn', 'data_root'}
+    assert len(keys) > 30
+    assert {key for key in keys if not any(has_key(config, key) for config in configs)} == set()
+
+
+def has_key(config, key):
+    for part in key.split('.'):
+        try:
+            config = config[int(part)] if part.isdigit() else config[part]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
+
+
+def test_migration_from_timm_loads_swin():
+    names = {}
+    exec(find_block(DOCS / 'migration.md', 'python', 'import timm'), names)
+    weight = names['swin'].state_dict()['layers.2.blocks.3.attn.qkv.weight']
+    assert torch.equal(names['model'].backbone.stages[2].blocks[3].attn.qkv.weight, weight)
+
+
+def test_migration_from_mmpretrain_builds(tmp_path):
+    path = tmp_path / 'swin.py'
+    path.write_text(find_block(DOCS / 'migration.md', 'python', 'mmpretrain::swin'))
+    config = Config.fromfile(path)
+    with DefaultScope.overwrite_default_scope('mmpretrain'), torch.device('meta'):
+        model = MODELS.build(config.model)
+    assert type(model.backbone).__name__ == 'SwinVSA'
+    assert model.backbone.out_channels[-1] == config.model.head.in_channels
+
+
+def test_errors_quotes_messages_of_the_code():
+    """In every section but the first and the last, whose messages are other packages'."""
+    sources = [*ROOT.glob('mmvsa/**/*.py'), *ROOT.glob('tools/*.py')]
+    texts = [text for path in sources for text in messages(path)]
+    page = (DOCS / 'errors.md').read_text(encoding='utf-8')
+    sections = page.split('\n## ')[2:5]
+    assert [section.split('\n')[0] for section in sections] == [
+        'Configs and options',
+        'Data',
+        'Checkpoints',
+    ]
+    quoted = [m for s in sections for m in re.findall(r'^\| `(.*?)` \|', s, re.M)]
+    assert len(quoted) > 15
+    for message in quoted:
+        parts = [re.escape(part) for part in message.split('...') if part]
+        pattern = '.*'.join(parts)
+        assert any(re.search(pattern, text) for text in texts), message
+
+
+def messages(path):
+    """The strings of a module, with a mark for each value of an f-string."""
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.JoinedStr):
+            values = (v.value if isinstance(v, ast.Constant) else '<>' for v in node.values)
+            yield ''.join(map(str, values))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_the_quickstarts_page_is_short():
+    text = (ROOT / 'configs/quickstart/README.md').read_text(encoding='utf-8')
+    assert 100 < len(text.split()) <= 300
+    for config in ROOT.glob('configs/quickstart/*.py'):
+        assert f'configs/quickstart/{config.name}' in text

@@ -1,4 +1,4 @@
-"""Detectors and segmentors on our backbones: real configs at a small size, and bad input."""
+"""Detectors and segmentors on the backbones: real configs at a small size, and bad input."""
 
 import json
 import shutil
@@ -73,7 +73,7 @@ def losses(model: nn.Module, samples: list[dict]) -> torch.Tensor:
 
 
 def samples_for(cfg: Config, root: Path) -> list[dict]:
-    """Two scenes as the data set of the quickstart of that task gives them."""
+    """Two scenes as the dataset of the quickstart of that task gives them."""
     path = DETECTION if cfg.default_scope == 'mmdet' else SEGMENTATION
     dataset_cfg = tiny_config(path, root).val_dataloader.dataset
     (resize,) = (step for step in dataset_cfg.pipeline if step.type == 'Resize')
@@ -153,7 +153,7 @@ def test_weight_decay(name: str) -> None:
     ],
 )
 def test_recipe(path: str, drop_path: float, weight_decay: float) -> None:
-    """What the authors' files say, written down once more."""
+    """What the official files say, written down again."""
     cfg = load_config(ROOT / f'configs/{path}_coco.py')
     assert cfg.model.backbone.drop_path_rate == drop_path
     optimizer = dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=weight_decay)
@@ -180,7 +180,7 @@ def test_segmentation_recipe(iterations: int) -> None:
     ('data', 'side', 'classes'), [('potsdam', 512, 5), ('isaid', 896, 16), ('loveda', 512, 7)]
 )
 def test_aerial_recipe(data: str, side: int, classes: int) -> None:
-    """What the authors' files say, written down once more."""
+    """What the official files say, written down again."""
     name = f'upernet_rvsa-vitae-b-kvdiff_4xb2-160k_{data}-{side}x{side}.py'
     cfg = load_config(ROOT / 'configs/upernet' / name)
     backbone, optimizer = cfg.model.backbone, cfg.optim_wrapper.optimizer

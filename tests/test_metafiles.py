@@ -98,6 +98,28 @@ def test_zoo_is_up_to_date() -> None:
     assert zoo.main(['--check']) == 0
 
 
+def test_families_of_the_readme_by_hand() -> None:
+    table = zoo.format_families(zoo.read_entries(ROOT))
+    (row,) = [line for line in table.splitlines() if 'configs/vitaev2/README.md' in line]
+    assert row == (
+        '| [ViTAEv2](configs/vitaev2/README.md) | `vitaev2-s`, `vitaev2-s-window`, `vitaev2-48m`, '
+        '`vitaev2-b` | 19.4 - 89.7 | 82.2 - 84.6 | [2202.10108](https://arxiv.org/abs/2202.10108) |'
+    )
+    assert {name for name in collect_models() if f'`{name}`' in table} == set(collect_models())
+
+
+def test_weights_link_to_the_official_page() -> None:
+    by_name = {entry.name: entry for entry in zoo.read_entries(ROOT)}
+    official = 'https://github.com/ViTAE-Transformer/ViTAE-Transformer/tree/main'
+    pose = by_name['td-hm_vitaev2-s_8xb64-210e_ap10k-256x256']
+    assert pose.weights == f'[download]({official}/Animal-Pose-Estimation)'
+    assert by_name['vitaev2-b-vsa_8xb128_in1k'].weights == 'not public'
+    sources = {
+        (e.metadata.get('Source', '').rsplit('/', 1)[-1], e.folder) for e in by_name.values()
+    }
+    assert set(zoo.DOWNLOADS) <= sources
+
+
 def test_accuracy_of_the_zoo_by_hand() -> None:
     by_name = {entry.name: entry for entry in zoo.read_entries(ROOT)}
     assert zoo.accuracy(by_name['vitaev2-s-vsa_8xb128_in1k'], 'ImageNet-1k') == '82.7 / 96.3'

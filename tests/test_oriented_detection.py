@@ -41,8 +41,8 @@ def write_tiny_dota(root: Path, count: int = 4) -> Path:
         tile = rng.randint(0, 60, (SIZE, SIZE, 3), dtype=np.uint8)
         ship = cv2.boxPoints(((40.0 + index, 44.0), (48.0, 18.0), 30.0 * index))
         tank = cv2.boxPoints(((96.0, 90.0), (24.0, 24.0), 0.0))
-        for corners, colour in ((ship, (40, 80, 220)), (tank, (200, 200, 40))):
-            cv2.fillPoly(tile, [corners.round().astype(np.int32)], colour)
+        for corners, color in ((ship, (40, 80, 220)), (tank, (200, 200, 40))):
+            cv2.fillPoly(tile, [corners.round().astype(np.int32)], color)
         cv2.imwrite(str(images / f'P{index:04d}.png'), tile)
         lines = [
             ' '.join([*(f'{value:.1f}' for value in corners.flatten()), name, '0'])
@@ -78,7 +78,7 @@ def small_config(name: str, root: Path) -> Config:
 
 
 def test_data_set_reads_the_corners(root: Path) -> None:
-    """A turned ship and an upright tank, as boxes of centre, sides and angle."""
+    """A turned ship and an upright tank, as boxes of center, sides and angle."""
     cfg = small_config(CONFIGS[0], root)
     init_default_scope(cfg.default_scope)
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
@@ -119,7 +119,7 @@ def test_strides() -> None:
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_recipe(name: str) -> None:
-    """What the authors' files say, written down once more."""
+    """What the official files say, written down again."""
     cfg = oriented_config(name)
     backbone = cfg.model.backbone
     assert backbone.arch == ('vitae-b' if 'vitae' in name else 'vit-b')
@@ -146,7 +146,7 @@ def test_recipe(name: str) -> None:
 
 
 def test_learning_rates_by_layer() -> None:
-    """The first learning rate is the one in the authors' log: 1e-4 * 0.75 ** 13 = 2.376e-6."""
+    """The first learning rate is the one in the official log: 1e-4 * 0.75 ** 13 = 2.376e-6."""
     cfg = oriented_config(CONFIGS[0])
     init_default_scope(cfg.default_scope)
     with torch.device('meta'):
@@ -173,7 +173,7 @@ def test_learning_rates_by_layer() -> None:
 
 
 def test_tools(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two iterations, validation, a checkpoint, testing with pictures and predictions."""
+    """Two iterations, validation, a checkpoint, testing with visualizations and predictions."""
     # mmrotate starts four fresh interpreters for a metric; threads serve for four tiles.
     monkeypatch.setattr(
         'mmrotate.evaluation.functional.mean_ap.get_context', lambda _: multiprocessing.dummy

@@ -37,7 +37,7 @@ def pose_config(name: str) -> Config:
 
 
 def write_tiny_poses(root: Path, cfg: Config, count: int = 4) -> Path:
-    """Images of 17 dots, one pose each, with the files that the data sets of ``cfg`` name."""
+    """Images of 17 dots, one pose each, with the files that the datasets of ``cfg`` name."""
     rng = np.random.RandomState(0)
     images, annotations = [], []
     for index in range(count):
@@ -115,7 +115,7 @@ def test_loss(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_recipe(name: str) -> None:
-    """What the authors' files say, written down once more."""
+    """What the official files say, written down again."""
     cfg = pose_config(name)
     assert cfg.model.backbone.arch == 's'
     assert cfg.model.backbone.drop_path_rate == (0.6 if name == AP10K else 0.4)
@@ -144,7 +144,7 @@ def test_head_is_the_simple_one() -> None:
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_tools(name: str, tmp_path: Path) -> None:
-    """Two iterations, validation, a checkpoint, testing with pictures and predictions."""
+    """Two iterations, validation, a checkpoint, testing with visualizations and predictions."""
     cfg = small_config(name, tmp_path / 'data')
     cfg.train_cfg.update(max_epochs=1, val_interval=1)
     cfg.default_hooks.checkpoint.interval = 1

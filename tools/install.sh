@@ -17,7 +17,7 @@ takes a second, and after an interruption it resumes where it stopped.
 
   --rotate  also onedl-mmrotate, for oriented detection
   --pose    also mmpose, for keypoints
-  --dev     also what the tests and the linters need, with the two above
+  --dev     also what tests, linters and docs need, with the two above
   --quiet   say nothing when there is nothing to do
   --check   only list what is missing; exit status 1 if there is anything
   --help    this text

@@ -19,8 +19,8 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )
-val_cfg = dict()
-test_cfg = dict()
+val_cfg = {}
+test_cfg = {}
 val_evaluator = dict(type='MattingMetric')
 test_evaluator = val_evaluator
 randomness = dict(seed=0)

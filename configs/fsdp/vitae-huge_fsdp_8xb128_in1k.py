@@ -1,6 +1,6 @@
-# The authors publish no recipe for this size. Fine-tuning as mmpretrain does it with MAE's ViT-H
-# (arXiv 2111.06377): 50 epochs of 1024 images a step, 0.75 of the learning rate from one layer to
-# the one before. Give the pretrained weights as model.backbone.init_cfg.
+# No recipe for this size is published. Fine-tuning as mmpretrain does it with MAE's ViT-H
+# (arXiv 2111.06377): 50 epochs of 1024 images per iteration, 0.75 of the learning rate from one
+# layer to the one before. Give the pretrained weights as model.backbone.init_cfg.
 _base_ = [
     '../_base_/models/vitaev2.py',
     '../_base_/datasets/imagenet_bs128_vitae_224.py',

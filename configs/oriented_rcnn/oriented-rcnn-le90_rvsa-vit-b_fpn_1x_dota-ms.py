@@ -1,4 +1,4 @@
-# Tiles of three scales, turned at random as mmrotate does (the authors: by 0 to 90 degrees).
+# Tiles of three scales, rotated at random as mmrotate does (the official code: by 0 to 90 degrees).
 _base_ = ['./oriented-rcnn-le90_rvsa-vit-b_fpn_1x_dota.py']
 
 data_root = 'data/split_ms_dota/'

@@ -1,4 +1,4 @@
-# The authors' recipe: layer-wise learning rates (factor 0.75), 2 tiles a step.
+# The official recipe: layer-wise learning rates (factor 0.75), 2 tiles per iteration.
 _base_ = ['mmrotate::oriented_rcnn/oriented-rcnn-le90_r50_fpn_1x_dota.py']
 
 custom_imports = dict(imports=['mmvsa'], allow_failed_imports=False)

@@ -1,4 +1,4 @@
-# The command of the authors' README: 512 images a step, 1e-3, weight decay 0.03.
+# The command of the official README: 512 images per iteration, 1e-3, weight decay 0.03.
 _base_ = ['./vitae-small_8xb128_in1k.py']
 
 model = dict(backbone=dict(arch='tiny'), head=dict(in_channels=256))

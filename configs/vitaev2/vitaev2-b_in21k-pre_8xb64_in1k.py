@@ -1,4 +1,4 @@
-# Drop path is ours (Swin-B's); see the schedule for what the authors state.
+# Drop path is Swin-B's; the schedule says what is published.
 _base_ = [
     '../_base_/models/vitaev2.py',
     '../_base_/datasets/imagenet_bs128_vitae_224.py',

@@ -1,5 +1,5 @@
-# Windows of 12 divide the maps of a 384-pixel image (96, 48, 24, 12). The authors published no
-# recipe for this size: ViTAEv2-B's.
+# Windows of 12 divide the maps of a 384-pixel image (96, 48, 24, 12). The official repository
+# has no recipe for this size: ViTAEv2-B's.
 _base_ = [
     '../_base_/models/vitaev2.py',
     '../_base_/datasets/imagenet_bs128_vitae_384.py',

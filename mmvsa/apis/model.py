@@ -165,7 +165,7 @@ def _mark_initialised(model: nn.Module) -> None:
 def _init_weights(model: Any) -> None:
     """Initialize as ``model.init_weights()`` does, without its line for every parameter."""
     if next(model.parameters()).is_meta:
-        return  # there is no memory to initialise
+        return  # there is no memory to initialize
     if model.backbone.init_cfg:
         model.backbone.init_weights()
     head = getattr(model, 'decode_head', None) or getattr(model, 'head', None)

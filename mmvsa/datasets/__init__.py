@@ -17,6 +17,7 @@ from .matting import P3M10K, MattingDataset
 from .transforms import LoadImage
 
 __all__ = [
+    'P3M10K',
     'DatasetError',
     'DigitScenesClassification',
     'DigitScenesDetection',
@@ -24,7 +25,6 @@ __all__ = [
     'LoadImage',
     'MatteScenes',
     'MattingDataset',
-    'P3M10K',
     'held_out_indices',
 ]
 

@@ -32,6 +32,7 @@ class LoadImagePair(BaseTransform):
         self.to_float32 = to_float32
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Read both images and stack their channels: ``img`` is (H, W, 6)."""
         images = [read_image(results[key]) for key in ('img_path', 'img_path2')]
         sizes = [image.shape[:2] for image in images]
         if sizes[0] != sizes[1]:
@@ -72,6 +73,7 @@ class RandomRotate90(BaseTransform):
         return np.random.randint(1, 4) if np.random.rand() < self.prob else 0
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Rotate ``img`` and the maps of ``seg_fields``."""
         quarters = self._quarters()
         for key in ('img', *results.get('seg_fields', [])):
             results[key] = np.ascontiguousarray(np.rot90(results[key], quarters))
@@ -97,6 +99,7 @@ class RandomSwapImages(BaseTransform):
         return np.random.rand() < self.prob
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Exchange the images, or not."""
         if self._swaps():
             first, second = np.split(results['img'], 2, axis=2)
             results['img'] = np.concatenate((second, first), axis=2)
@@ -117,6 +120,7 @@ class EachImage(BaseTransform):
         self.transforms = Compose(transforms)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Apply the transforms to each half of the channels of ``img``."""
         images = []
         for image in np.split(results['img'], 2, axis=2):
             changed = self.transforms(dict(img=np.ascontiguousarray(image)))['img']

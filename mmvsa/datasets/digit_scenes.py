@@ -54,7 +54,7 @@ PHOTOGRAPHS = {
 DIGITS_PER_SCENE = (3, 9)  # from, below
 MAX_ANGLE = 30.0  # degrees; more would make a 6 of a 9
 MIN_VISIBLE = 0.5  # of a digit that others overlap
-MIN_CONTRAST, MAX_CONTRAST = 40.0, 160.0  # of ink and what is under it, grey values
+MIN_CONTRAST, MAX_CONTRAST = 40.0, 160.0  # of ink and what is under it, gray values
 _GLYPH_SCALE = 16  # of the 8x8 digits before they are turned and shrunk
 _PLACEMENTS = 50
 
@@ -331,11 +331,11 @@ def _paint(
 def _ink(rng: np.random.RandomState, under: np.ndarray) -> np.ndarray:
     """Return a color, (3,), lighter or darker than what is under it."""
     contrast = rng.uniform(MIN_CONTRAST, MAX_CONTRAST)
-    grey = under.mean()
+    gray = under.mean()
     lighter = rng.rand() < 0.5
-    if lighter and grey + contrast > 255:
+    if lighter and gray + contrast > 255:
         lighter = False
-    elif not lighter and grey < contrast:
+    elif not lighter and gray < contrast:
         lighter = True
     target = under + (contrast if lighter else -contrast)
     return np.clip(target + rng.normal(0.0, 25.0, 3), 0, 255).astype(np.float32)

@@ -48,4 +48,5 @@ class Digits(BaseDataset):
         ]
 
     def extra_repr(self) -> list[str]:
+        """Name the split."""
         return [f'Split: \t{self.split}']

@@ -10,7 +10,7 @@ from mmvsa.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Layer-wise learning-rate decay (BEiT, arXiv 2106.08254) in any model with our backbone.
+    """Layer-wise learning-rate decay (BEiT, arXiv 2106.08254) in models with a backbone of mmvsa.
 
     mmpretrain's constructor takes classifiers alone, mmseg's knows backbones by their class names.
     Here the model's ``backbone`` says by ``get_layer_depth`` how deep a parameter is. All options

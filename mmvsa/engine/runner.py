@@ -19,6 +19,7 @@ class FlexibleRunner(_FlexibleRunner):
     def save_checkpoint(
         self, out_dir: str, filename: str, *args: Any, meta: dict | None = None, **kwargs: Any
     ) -> None:
+        """Save as MMEngine does, and keep the counts for the hooks."""
         self._progress = {key: meta[key] for key in ('epoch', 'iter') if meta and key in meta}
         super().save_checkpoint(out_dir, filename, *args, meta=meta, **kwargs)
 

@@ -68,7 +68,7 @@ class FSDPStrategy(_FSDPStrategy):
             self.optim_state_dict_config.offload_to_cpu = False
 
     def prepare(self, model: nn.Module | dict, *, optim_wrapper: Any = None, **kwargs: Any) -> Any:
-        """Build, shard and initialise the model and what trains it, as MMEngine's does."""
+        """Build, shard and initialize the model and what trains it, as MMEngine's does."""
         self._optim_config = optim_wrapper
         return super().prepare(model, optim_wrapper=optim_wrapper, **kwargs)
 

@@ -88,7 +88,8 @@ def _refusal(source: str, local: str, error: Exception) -> str:
         )
     reason = (str(error) or type(error).__name__).splitlines()[0]
     try:
-        start = Path(local).open('rb').read(64).lstrip()
+        with open(local, 'rb') as file:
+            start = file.read(64).lstrip()
     except OSError:
         start = b'?'
     if not start:

@@ -44,7 +44,7 @@ def sample_mmcv(kv: Tensor, points: Tensor, op: DeformAttnOp | None = None) -> T
 
 
 def compiled_op(value: Tensor, points: Tensor, height: int, width: int) -> Tensor:
-    """mmcv's CUDA op as one node of a graph, with gradients of values and points.
+    """Sample by mmcv's CUDA op as one node of a graph, with gradients of values and points.
 
     Args:
         value: (B, H*W, heads, C).
@@ -59,7 +59,7 @@ def compiled_op(value: Tensor, points: Tensor, height: int, width: int) -> Tenso
 
 
 def torch_twin(value: Tensor, points: Tensor, height: int, width: int) -> Tensor:
-    """mmcv's pure-torch form of the same op: same tensors, same locations, any device."""
+    """Sample by mmcv's pure-torch form of the same op: same locations, any device."""
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
     locations, weights = _mmcv_inputs(points, height, width)

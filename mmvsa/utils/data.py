@@ -109,7 +109,7 @@ def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
         for option, path in _dataset_paths(dataset):
             if not os.path.exists(path):
                 raise UsageError(
-                    f'{key}.{option} points to {path}, which does not exist; put the data set '
+                    f'{key}.{option} points to {path}, which does not exist; put the dataset '
                     f'there, or name its folder with --cfg-options data_root=PATH '
                     f'(for this one only: {key}.data_root=PATH)'
                 )

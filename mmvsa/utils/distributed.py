@@ -1,4 +1,4 @@
-"""Processes without a GPU: MMEngine's own initialisation always selects a CUDA device."""
+"""Processes without a GPU: MMEngine's own initialization always selects a CUDA device."""
 
 import os
 

@@ -34,12 +34,13 @@ class AttentionWindows:
 
     @property
     def window_size(self) -> int:
+        """Return the side of a window in pixels of the map."""
         return round(self.points.shape[3] ** 0.5)
 
     def corners(self, image_size: tuple[int, int], fixed: bool = False) -> np.ndarray:
         """Outlines of the windows, (heads, nH * nW, 4, 2), (x, y) in pixels of the image.
 
-        The points are pixel centres; an outline runs half a step of the grid outside the outer
+        The points are pixel centers; an outline runs half a step of the grid outside the outer
         ones, so that a fixed window's outline is the border of its pixels.
         """
         size = self.window_size
@@ -75,7 +76,7 @@ def collect_windows(model: nn.Module, image: Tensor) -> list[AttentionWindows]:
 
     Args:
         model: anything that takes ``image``; it is put into evaluation mode and back.
-        image: (1, 3, H, W), normalised.
+        image: (1, 3, H, W), normalized.
     """
     found: list[AttentionWindows] = []
     handles = []

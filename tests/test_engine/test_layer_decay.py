@@ -70,6 +70,6 @@ def test_agrees_with_mmpretrain() -> None:
     backbone = dict(type='mmvsa.RVSA', arch=ARCH, img_size=16, out_type='avg_featmap')
     head = dict(type='LinearClsHead', num_classes=2, in_channels=16)
     model = MODELS.build(dict(type='ImageClassifier', backbone=backbone, head=head))
-    ours = groups(model, 'mmvsa.LayerDecayOptimWrapperConstructor')
-    assert ours == groups(model, 'LearningRateDecayOptimWrapperConstructor')
-    assert len({rate for rate, _ in ours.values()}) == 5
+    found = groups(model, 'mmvsa.LayerDecayOptimWrapperConstructor')
+    assert found == groups(model, 'LearningRateDecayOptimWrapperConstructor')
+    assert len({rate for rate, _ in found.values()}) == 5

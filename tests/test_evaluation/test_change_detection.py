@@ -100,5 +100,5 @@ def test_options():
     with pytest.raises(ValueError, match='batch_size must be at least 1, got 0'):
         ChangeMetric(batch_size=0)
     with pytest.raises(TypeError, match='batchsize'):
-        ChangeMetric(batchsize=4)
+        ChangeMetric(batchsize=4)  # type: ignore[call-arg]
     assert METRICS.build(dict(type='ChangeMetric', prefix='mine')).prefix == 'mine'

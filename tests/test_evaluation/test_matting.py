@@ -19,7 +19,7 @@ OFFICIAL |= {'SAD_FG': 'SAD-FG', 'SAD_BG': 'SAD-BG'}
 def test_agreement(index: int) -> None:
     with np.load(ROOT / f'matting_metrics_{index}.npz') as stored:
         alphas = [np.float32(stored[key]) / np.float32(255) for key in ('pred', 'alpha')]
-        errors = matte_errors(*alphas, stored['trimap'])
+        errors = matte_errors(*alphas, stored['trimap'])  # type: ignore[call-arg]
         expected = dict(zip(stored['names'].tolist(), stored['values'].tolist(), strict=True))
     expected = {OFFICIAL.get(name, name): value for name, value in expected.items()}
     assert errors == pytest.approx(expected, rel=1e-5)

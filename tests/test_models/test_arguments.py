@@ -201,7 +201,7 @@ def check(cls: Callable[..., Any], run: Callable[[Any], Any], arguments: dict[st
     try:
         module = cls(**arguments)
     except (ValueError, TypeError) as error:
-        assert named(str(error), arguments), (cls.__name__, arguments, str(error))
+        assert named(str(error), arguments), (cls.__name__, arguments, str(error))  # noqa: PT017
         return False
     outputs = run(module)
     outputs = [outputs] if isinstance(outputs, torch.Tensor) else outputs

@@ -138,7 +138,7 @@ def test_tables_are_resized_to_another_window(official):
     report = load_pretrained(backbone, official)
     assert len(report.resized) == 18 and '(169, 2) -> (529, 2)' in report.resized[0]
     assert not report.missing and not report.mismatched
-    # the centre and the corners of a table keep their values
+    # the center and the corners of a table keep their values
     old = official['layers.0.NC.0.attn.relative_position_bias_table']
     new = backbone.stages[0].blocks[0].attn.relative_position_bias_table
     torch.testing.assert_close(new[[0, 264, 528]], old[[0, 84, 168]], atol=1e-5, rtol=1e-4)

@@ -60,7 +60,7 @@ def test_set_backend_reaches_every_layer_or_none():
         ]
         return torch.nn.Sequential(*layers)
 
-    assert [layer.backend for layer in set_backend(model(), 'triton')] == ['triton', 'triton']
+    assert [layer.backend for layer in set_backend(model(), 'triton')] == ['triton', 'triton']  # type: ignore[attr-defined]
     refused = model(width=130)
     with pytest.raises(ValueError, match="backend 'triton' cannot be used here.*130"):
         set_backend(refused, 'triton')

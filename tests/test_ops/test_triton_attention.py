@@ -179,7 +179,7 @@ def test_precision_of_float32_products_is_read_by_either_setting(float32_setting
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize('window_size, d, size', [(7, 32, (14, 17)), (16, 64, (20, 33))])
+@pytest.mark.parametrize(('window_size', 'd', 'size'), [(7, 32, (14, 17)), (16, 64, (20, 33))])
 def test_on_the_gpu(dtype, window_size, d, size, monkeypatch):
     monkeypatch.syspath_prepend(CASES.parent)
     from triton_cases import make_inputs, reference, relative_error
@@ -187,7 +187,7 @@ def test_on_the_gpu(dtype, window_size, d, size, monkeypatch):
     inputs, geometry = make_inputs(dtype, window_size, d, *size, 0, 0, True)
     exact = [x.double().requires_grad_() for x in inputs]
     leaves = [x.cuda().requires_grad_() for x in inputs]
-    out = attend_triton(*leaves[:2], geometry, bias=leaves[2], scale=d**-0.5)
+    out = attend_triton(*leaves[:2], geometry, bias=leaves[2], scale=d**-0.5)  # type: ignore[misc]
     expected = reference(*exact[:2], geometry, bias=exact[2], scale=d**-0.5)
     gradient = torch.randn_like(expected).to(dtype)
     grads = torch.autograd.grad(out, leaves, gradient.cuda())

@@ -119,7 +119,7 @@ def test_no_kernel_spills_registers(name, d, capability, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('capability', [80, 90])
-@pytest.mark.parametrize('dtype, window_size, d', [('fp16', 8, 128), ('fp32', 7, 32)])
+@pytest.mark.parametrize(('dtype', 'window_size', 'd'), [('fp16', 8, 128), ('fp32', 7, 32)])
 @pytest.mark.parametrize('name', [*ATTENTION, *SAMPLING])
 def test_widest_fused_heads_fit_into_shared_memory(name, dtype, window_size, d, capability):
     compiled = compile_kernel(name, dtype, window_size, d, capability)

@@ -41,7 +41,7 @@ SWEEP = {
 
 def points_of(windows, window_size, top, left):
     """Sampling points (B, nH, nW, heads, N, 2) of homographies around each window's center."""
-    batch, rows, columns, _, _ = windows.shape
+    _, rows, columns, _, _ = windows.shape
     half = (window_size - 1) / 2
     line = torch.arange(window_size, dtype=windows.dtype) - half
     grid_y, grid_x = torch.meshgrid(line, line, indexing='ij')
@@ -74,7 +74,7 @@ class Push(torch.autograd.Function):
 def reference(qkv, windows, geometry, *, scale, bias, push=0.0):
     """The same in float64 and plain PyTorch."""
     q, k, v = qkv.unbind(3)
-    _, height, width, heads, d = q.shape
+    _, height, width, heads, _ = q.shape
     (rows, columns), window_size = geometry.grid, geometry.window_size
     top, left = geometry.top, geometry.left
     points = points_of(windows, window_size, top, left)
@@ -118,8 +118,8 @@ def errors(case):
     options['scale'] = case[2] ** -0.5
     leaves = [None if x is None else x.clone().requires_grad_() for x in inputs]
     exact = [None if x is None else x.double().requires_grad_() for x in inputs]
-    out = attend_triton(*leaves[:2], geometry, bias=leaves[2], **options)
-    expected = reference(*exact[:2], geometry, bias=exact[2], **options)
+    out = attend_triton(*leaves[:2], geometry, bias=leaves[2], **options)  # type: ignore[call-arg]
+    expected = reference(*exact[:2], geometry, bias=exact[2], **options)  # type: ignore[call-arg]
     gradient = torch.randn_like(expected).to(out.dtype)
     leaves, exact = ([x for x in xs if x is not None] for xs in (leaves, exact))
     grads = torch.autograd.grad(out, leaves, gradient)
@@ -200,7 +200,7 @@ def reruns_are_equal():
         x.requires_grad_()
     runs = []
     for _ in range(2):
-        out = attend_triton(*inputs[:2], geometry, bias=inputs[2], scale=0.25)
+        out = attend_triton(*inputs[:2], geometry, bias=inputs[2], scale=0.25)  # type: ignore[misc]
         runs.append((out, *torch.autograd.grad(out.square().sum(), inputs)))
     torch.use_deterministic_algorithms(False)
     return all(torch.equal(a, b) for a, b in zip(*runs, strict=True))

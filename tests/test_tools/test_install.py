@@ -304,7 +304,7 @@ def test_units_hold_every_source_once_and_keep_clashing_ones_apart(tmp_path):
         (folder / f'{name}.cpp').write_text('x' * len(name))
     sources = [str(folder / f'{name}.cpp') for name in names]
     units = mmcv_ops.plan_units(sources)
-    assert sorted(sum(units, [])) == sorted(sources)
+    assert sorted(name for unit in units for name in unit) == sorted(sources)
     assert len(units) == len(mmcv_ops.CLASHING)
     for unit in units:
         stems = [Path(source).stem for source in unit]

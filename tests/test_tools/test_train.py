@@ -173,7 +173,7 @@ def test_bfloat16(tmp_path: Path) -> None:
 
 
 def image_folder(root: Path, size: int, splits: tuple[str, ...], count: int = 4) -> Path:
-    """Three classes of plain colours with noise; ``splits`` may be ('',) for no split folders."""
+    """Three classes of plain colors with noise; ``splits`` may be ('',) for no split folders."""
     rng = np.random.RandomState(0)
     for split in splits:
         for index, name in enumerate(('blue', 'green', 'red')):

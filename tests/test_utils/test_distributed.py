@@ -12,7 +12,7 @@ from mmvsa.utils.distributed import init_without_gpu
 def test_missing_variables(monkeypatch: pytest.MonkeyPatch, launcher: str, variable: str) -> None:
     monkeypatch.delenv(variable, raising=False)
     with pytest.raises(UsageError, match=f'--launcher {launcher} needs the variable {variable}'):
-        init_without_gpu(Config(dict()), launcher)
+        init_without_gpu(Config({}), launcher)
 
 
 def test_a_group_of_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def test_show_dir_of_mmseg_is_the_visualizers() -> None:
 
 def test_show_dir_needs_a_hook() -> None:
     with pytest.raises(UsageError, match='default_hooks.visualization'):
-        use_show_dir(Config(dict()), 'shown')
+        use_show_dir(Config({}), 'shown')
 
 
 def test_results_need_a_known_suffix() -> None:

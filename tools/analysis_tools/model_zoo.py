@@ -1,7 +1,7 @@
-"""Rewrite docs/model_zoo.md from the metafiles of the configs.
+"""Rewrite docs/model_zoo.md and the table of README.md from the metafiles of the configs.
 
 python tools/analysis_tools/model_zoo.py
-python tools/analysis_tools/model_zoo.py --check   # status 1 if the page is out of date
+python tools/analysis_tools/model_zoo.py --check   # status 1 if a page is out of date
 """
 
 import argparse
@@ -15,6 +15,19 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / 'docs/model_zoo.md'
+README = ROOT / 'README.md'
+BEGIN, END = '<!-- begin families -->\n', '<!-- end families -->\n'
+# Where an official repository offers weights: the page of a task, or by default its front page.
+DOWNLOADS = {
+    ('ViTAE-VSA', 'vitaev2_vsa'): '#classification-results',
+    ('ViTAE-Transformer', 'vitae'): '/tree/main/Image-Classification#results',
+    ('ViTAE-Transformer', 'vitaev2'): '/tree/main/Image-Classification#results',
+    ('ViTAE-Transformer', 'topdown_heatmap'): '/tree/main/Animal-Pose-Estimation',
+    ('QFormer', 'qformer'): '#main-results-on-imagenet-1k',
+    ('QFormer', 'mask_rcnn'): '#mask-r-cnn',
+    ('QFormer', 'cascade_rcnn'): '#cascade-mask-r-cnn',
+    ('RSP', 'change_detection'): '/tree/main/Change%20Detection',
+}
 CLASSIFICATION = 'Image Classification'
 IMAGENET = 'ImageNet-1k'
 REAL = 'ImageNet-1k (ReaL labels)'
@@ -33,8 +46,8 @@ HEADER = """# Model zoo
   are of one image of the size in the table, as the papers count them (their "FLOPs"):
   convolutions, matrix products, attention, and sampling; nothing pointwise
   (`tools/analysis_tools/get_flops.py`).
-- "weights": whether the official README links to weights of that row. They load here as they are
-  ([checkpoints](checkpoints.md)); none are shipped.
+- "weights" links to the official page that offers the weights of that row. They load here as they
+  are ([checkpoints](checkpoints.md), [fine-tuning](finetuning.md)); none are shipped.
 - `mmvsa.get_model` knows a model by its name, `mmpretrain.get_model` by that of its config, for
   classifiers.
 """
@@ -65,6 +78,20 @@ class Entry:
     def model(self) -> str:
         """Name of the model, of a classifier the one that ``get_model`` knows."""
         return self.name.split('_')[0]
+
+    @property
+    def folder(self) -> str:
+        """Return the folder of the config, which is that of its family."""
+        return self.config.split('/')[1]
+
+    @property
+    def weights(self) -> str:
+        """Return a link to the official page of the weights, or ``'not public'``."""
+        if not self.metadata['Public Weights']:
+            return 'not public'
+        source = self.metadata['Source']
+        page = DOWNLOADS.get((source.rsplit('/', 1)[1], self.folder), '')
+        return f'[download]({source}{page})'
 
     @property
     def size(self) -> int:
@@ -120,10 +147,7 @@ _PARAMETERS: Column = (
     lambda entry: f'{entry.metadata["Parameters"] / 1e6:.2f}',
 )
 _WORK: Column = ('multiply-adds (G)', lambda entry: f'{entry.metadata["FLOPs"] / 1e9:.2f}')
-_WEIGHTS: Column = (
-    'weights',
-    lambda entry: 'public' if entry.metadata['Public Weights'] else 'not public',
-)
+_WEIGHTS: Column = ('weights', lambda entry: entry.weights)
 _SOURCE: Column = (
     'source',
     lambda e: f'[{e.metadata["Source"].rsplit("/", 1)[1]}]({e.metadata["Source"]})',
@@ -200,7 +224,7 @@ def sections(entries: Sequence[Entry]) -> list[tuple[str, Sequence[Column], list
     """(title, columns, models) of every table."""
 
     def folder(*names: str) -> list[Entry]:
-        return [entry for entry in entries if entry.config.split('/')[1] in names]
+        return [entry for entry in entries if entry.folder in names]
 
     others = [e for e in entries if 'in21k' in e.name] + folder('fsdp')
     imagenet = [e for e in entries if '_in1k' in e.name and e not in others]
@@ -225,9 +249,50 @@ def format_page(entries: Sequence[Entry]) -> str:
 
 
 def _table(columns: Sequence[Column], entries: Sequence[Entry]) -> str:
-    rows = [[title for title, _ in columns], ['---'] * len(columns)]
-    rows += [[cell(entry) for _, cell in columns] for entry in entries]
+    cells = [[cell(entry) for _, cell in columns] for entry in entries]
+    return _format_rows([title for title, _ in columns], cells)
+
+
+def _format_rows(titles: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    rows = [titles, ['---'] * len(titles), *cells]
     return ''.join(f'| {" | ".join(row)} |\n' for row in rows)
+
+
+def format_families(entries: Sequence[Entry], root: Path = ROOT) -> str:
+    """Return the table of README.md: one row for each family that ``get_model`` knows."""
+    families: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if 'FLOPs' in entry.metadata:
+            families.setdefault(entry.folder, []).append(entry)
+    titles = ('family', 'models', 'parameters (M)', 'ImageNet top-1, official', 'paper')
+    return _format_rows(titles, [_family(name, rows, root) for name, rows in families.items()])
+
+
+def _family(folder: str, entries: Sequence[Entry], root: Path) -> list[str]:
+    metafile = yaml.safe_load((root / 'configs' / folder / 'metafile.yml').read_text())
+    collection = metafile['Collections'][0]
+    url = collection['Paper']['URL']
+    models = dict.fromkeys(f'`{entry.model}`' for entry in entries)
+    figures = (entry.metrics.get((IMAGENET, TOP[0])) for entry in entries)
+    top = [figure for figure in figures if figure is not None]
+    return [
+        f'[{collection["Name"]}](configs/{folder}/README.md)',
+        ', '.join(models),
+        _span([entry.metadata['Parameters'] / 1e6 for entry in entries]),
+        _span(top) if top else '-',
+        f'[{url.rsplit("/", 1)[1]}]({url})',
+    ]
+
+
+def _span(values: Sequence[float]) -> str:
+    """``'19.4 - 93.8'``, or one number where all are equal."""
+    return ' - '.join(dict.fromkeys(f'{value:.1f}' for value in (min(values), max(values))))
+
+
+def _replace_block(text: str, block: str) -> str:
+    """Put ``block`` between the marks of a page."""
+    before, rest = text.split(BEGIN)
+    return f'{before}{BEGIN}{block}{END}{rest.split(END)[1]}'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -236,12 +301,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--check', action='store_true', help='write nothing')
     args = parser.parse_args(argv)
-    page = format_page(read_entries(ROOT))
-    if not args.check:
-        PAGE.write_text(page, encoding='utf-8')
-    elif not PAGE.is_file() or PAGE.read_text(encoding='utf-8') != page:
-        print(f'error: {PAGE} is out of date; run {Path(__file__).name}', file=sys.stderr)
-        return 1
+    entries = read_entries(ROOT)
+    pages = {
+        PAGE: format_page(entries),
+        README: _replace_block(README.read_text(encoding='utf-8'), format_families(entries)),
+    }
+    for path, page in pages.items():
+        if not args.check:
+            path.write_text(page, encoding='utf-8')
+        elif not path.is_file() or path.read_text(encoding='utf-8') != page:
+            print(f'error: {path} is out of date; run {Path(__file__).name}', file=sys.stderr)
+            return 1
     return 0
 
 

@@ -155,7 +155,8 @@ class Workload:
         if candidate.channels_last:
             model = model.to(memory_format=torch.channels_last)
         if candidate.compile:
-            (model.backbone if candidate.source == 'config' else model).compile()
+            compiled: Any = model.backbone if candidate.source == 'config' else model
+            compiled.compile()
         return model
 
     def _classifier_calls(self, model: nn.Module) -> tuple[Call, Callable[[], Tensor]]:
@@ -171,7 +172,7 @@ class Workload:
 
         return functools.partial(model, images), loss
 
-    def _detector_calls(self, model: nn.Module) -> tuple[Call, Callable[[], Tensor]]:
+    def _detector_calls(self, model: Any) -> tuple[Call, Callable[[], Tensor]]:
         from mmdet.testing import demo_mm_inputs
 
         inputs = demo_mm_inputs(
@@ -230,6 +231,7 @@ def _build_mmpretrain(work: Workload) -> nn.Module:
 def _build_timm(work: Workload) -> nn.Module:
     import timm
 
+    model: Any
     try:
         model = timm.create_model(work.candidate.name, img_size=work.size)
     except TypeError:  # a convolutional network takes any size

@@ -121,7 +121,7 @@ def scale_scenes(cfg: Config, size: int) -> None:
         scale(dataset.pipeline)
         evaluator = cfg.get(f'{split}_evaluator') or {}
         if 'ann_file' in evaluator:
-            evaluator.ann_file = f'{dataset.data_root}annotations/instances_val.json'
+            evaluator['ann_file'] = f'{dataset.data_root}annotations/instances_val.json'
     if 'size' in cfg.model.data_preprocessor:
         cfg.model.data_preprocessor.size = scaled(cfg.model.data_preprocessor.size)
 

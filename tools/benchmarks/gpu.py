@@ -515,6 +515,7 @@ def model_builders(
     def official() -> torch.nn.Module:
         from official import build_official, move_to
 
+        assert official_checkout is not None
         return move_to(build_official(official_checkout, 'ViTAEv2_VSA_S'), device)
 
     builders: dict[str, Callable[[], torch.nn.Module]] = {

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 # An environment that was just created has nothing but pip, which carries both.
@@ -27,8 +28,8 @@ try:
     from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet
 except ImportError:
-    from pip._vendor.packaging.requirements import Requirement
-    from pip._vendor.packaging.specifiers import SpecifierSet
+    from pip._vendor.packaging.requirements import Requirement  # type: ignore[assignment]
+    from pip._vendor.packaging.specifiers import SpecifierSet  # type: ignore[assignment]
 try:
     import tomllib
 except ImportError:  # Python 3.10
@@ -46,7 +47,7 @@ def half_written(dist: metadata.Distribution) -> bool:
     return written['WHEEL'] and not written['INSTALLER'] and not written['RECORD']
 
 
-def lookup(name: str) -> metadata.PackageMetadata | dict:
+def lookup(name: str) -> Any:
     """Return the metadata of a package, empty if it is missing or half written."""
     try:
         dist = metadata.distribution(name)
@@ -63,7 +64,7 @@ def purge_half_written() -> None:
     """Remove the metadata of half-written packages, which pip takes for installed."""
     for dist in list(metadata.distributions()):
         if half_written(dist):
-            shutil.rmtree(str(dist._path))  # the public interface does not tell the folder
+            shutil.rmtree(str(dist._path))  # type: ignore[attr-defined]  # the public interface does not tell the folder
 
 
 # --------------------------------------------------------------------------------------------------

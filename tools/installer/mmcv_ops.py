@@ -25,6 +25,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import check
 
@@ -132,7 +133,7 @@ def adapt_extensions() -> None:
     kind = 'CUDAExtension' if cuda else 'CppExtension'
     original = getattr(cpp_extension, kind)
 
-    def extension(name: str, sources: list[str], **kwargs: object) -> object:
+    def extension(name: str, sources: list[str], **kwargs: Any) -> object:
         # Python's own flags ask for -g and -O3, which take four times as long.
         for flags in kwargs['extra_compile_args'].values():
             flags[:] = [*(f for f in flags if not f.startswith('-std=')), f'-std={standard}']
@@ -141,7 +142,7 @@ def adapt_extensions() -> None:
         return original(name, units, **kwargs)
 
     setattr(cpp_extension, kind, extension)
-    torch.backends.mps.is_available = lambda: False  # else setup.py builds for Metal
+    torch.backends.mps.is_available = lambda: False  # type: ignore[assignment]  # else setup.py builds for Metal
 
 
 # --------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ data_root = 'data/digit_scenes/'
 scenes = dict(num=2000, num_val=200)
 data_preprocessor = dict(num_classes=10, mean=[127.5] * 3, std=[63.75] * 3, to_rgb=True)
 
-# Digits of 20 to 64 pixels, up to 10 beside the middle of a canvas of 64: detectors and segmentors
+# Digits of 20 to 64 pixels, up to 10 off the middle of a canvas of 64: detectors and segmentors
 # meet them at every size and place.
 shift = dict(
     type='Translate',

@@ -8,8 +8,8 @@ scenes = dict(num=2000, num_val=200)
 image_size = (192, 192)
 # The windows of _base_/models/vitaev2-vsa-nano.py divide the maps of both sizes.
 crop_size = (128, 128)
-# On grey photographs whatever has a colour is a digit, on others that misleads: a third of the
-# images loses colour and takes a tint, of about 30 grey values in each channel.
+# On gray photographs whatever has a color is a digit, on others that misleads: a third of the
+# images loses color and takes a tint, of about 30 gray values in each channel.
 tint = [
     dict(type='mmpretrain.ColorJitter', saturation=(0.0, 1.2), backend='cv2'),
     dict(

@@ -1,5 +1,5 @@
-# Augmentation of mmpretrain's Swin base, which is the authors': RandAugment m9 mstd0.5 inc1,
-# random erasing 0.25, bicubic; they test on a crop of 0.9.
+# Augmentation of mmpretrain's Swin base, which is the official one: RandAugment m9 mstd0.5
+# inc1, random erasing 0.25, bicubic; tests are on a crop of 0.9.
 _base_ = ['mmpretrain::_base_/datasets/imagenet_bs64_swin_224.py']
 
 data_root = 'data/imagenet'

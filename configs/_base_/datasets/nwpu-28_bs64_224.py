@@ -1,4 +1,4 @@
-# NWPU-RESISC45. The augmentation is that of mmpretrain's Swin base, as in the authors' code. The
+# NWPU-RESISC45. The augmentation is that of mmpretrain's Swin base, as in the official code. The
 # lists have a path below `all_img/` and the number of its class on each line.
 _base_ = ['mmpretrain::_base_/datasets/imagenet_bs64_swin_224.py']
 

@@ -1,4 +1,4 @@
-# The backbone takes the mean of the tokens and normalises it.
+# The backbone takes the mean of the tokens and normalizes it.
 _base_ = ['./vitaev2.py']
 
 model = dict(

@@ -1,4 +1,4 @@
-# The sizes with a class token normalise the mean of the tokens in the backbone, and have no neck.
+# The sizes with a class token normalize the mean of the tokens in the backbone, and have no neck.
 _base_ = ['./vitaev2.py']
 
 model = dict(

@@ -1,4 +1,4 @@
-# 16 images a step: 8 GPUs with 2 each.
+# 16 images per iteration: 8 GPUs with 2 each.
 _base_ = ['mmdet::_base_/schedules/schedule_1x.py']
 
 optim_wrapper = dict(

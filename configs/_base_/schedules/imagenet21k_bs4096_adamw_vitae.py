@@ -1,5 +1,5 @@
-# The authors pretrain on ImageNet-22K and publish no recipe for it. This is Swin's (arXiv
-# 2103.14030 and its code): AdamW, 4096 images a step, 90 epochs, 5 of them warm-up.
+# No recipe of the official pretraining on ImageNet-22K is published. This is Swin's (arXiv
+# 2103.14030 and its code): AdamW, 4096 images per iteration, 90 epochs, 5 of them warm-up.
 _base_ = ['./imagenet_bs1024_adamw_vitae.py']
 
 optim_wrapper = dict(optimizer=dict(lr=1.25e-4 * 4096 / 512), clip_grad=dict(max_norm=5.0))

@@ -1,4 +1,4 @@
-# The authors' recipe (config.py and the logs of QFormer): Swin's, with clipped gradients and with
+# The official recipe (config.py and the logs of QFormer): Swin's, with clipped gradients and with
 # averaged weights, which are those that are evaluated.
 _base_ = ['mmpretrain::_base_/schedules/imagenet_bs1024_adamw_swin.py']
 

@@ -1,4 +1,5 @@
-# The authors' recipe (main.py of ViTAE-VSA and the scripts beside it): AdamW, 1024 images a step.
+# The official recipe (main.py of ViTAE-VSA and the scripts next to it): AdamW, 1024 images per
+# iteration.
 optim_wrapper = dict(
     optimizer=dict(
         type='AdamW',
@@ -12,16 +13,17 @@ optim_wrapper = dict(
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
 )
 
-# 10 epochs of warm-up, a cosine to 1e-5 until epoch 300, 10 epochs at 1e-5. (The authors warm up
-# in steps of an epoch and start the cosine at epoch 0; their logs end at 2e-5, their code at 1e-5.)
+# 10 epochs of warm-up, a cosine to 1e-5 until epoch 300, 10 epochs at 1e-5. (The official code
+# warms up by the epoch and starts the cosine at epoch 0; its logs end at 2e-5, the code at
+# 1e-5.)
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, by_epoch=True, end=10, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=10, end=300),
 ]
 
 train_cfg = dict(by_epoch=True, max_epochs=310, val_interval=1)
-val_cfg = dict()
-test_cfg = dict()
+val_cfg = {}
+test_cfg = {}
 
 # The weights that are evaluated: 0.99996 per 512 images, so 0.99996^2 per step; the running
 # statistics of batch norms are averaged too.

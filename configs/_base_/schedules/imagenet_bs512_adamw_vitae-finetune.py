@@ -1,6 +1,7 @@
-# From ImageNet-22K to ImageNet-1K. The authors publish no recipe for it. This is ConvNeXt's (arXiv
-# 2201.03545 and its code): 512 images a step, 30 epochs, hardly any weight decay, a learning rate
-# that falls from layer to layer. Per layer 0.9, as mmpretrain fine-tunes a Swin-B of as many.
+# From ImageNet-22K to ImageNet-1K. No recipe for it is published. This is ConvNeXt's (arXiv
+# 2201.03545 and its code): 512 images per iteration, 30 epochs, hardly any weight decay, a
+# learning rate that falls from layer to layer. Per layer 0.9, as mmpretrain fine-tunes a Swin-B
+# of as many.
 _base_ = ['./imagenet_bs1024_adamw_vitae.py']
 
 optim_wrapper = dict(

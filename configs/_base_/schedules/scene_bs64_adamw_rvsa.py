@@ -1,6 +1,6 @@
-# The authors' recipe (main_finetune.py and the README of Remote-Sensing-RVSA), which is MAE's: 1e-3
-# per 256 images, 64 images a step on one GPU, 200 epochs, each layer 0.75 times the rate of the
-# next.
+# The official recipe (main_finetune.py and the README of Remote-Sensing-RVSA), which is MAE's:
+# 1e-3 per 256 images, 64 images per iteration on one GPU, 200 epochs, each layer 0.75 times the
+# rate of the next.
 optim_wrapper = dict(
     constructor='LearningRateDecayOptimWrapperConstructor',
     optimizer=dict(type='AdamW', lr=1e-3 * 64 / 256, weight_decay=0.05),
@@ -26,7 +26,7 @@ param_scheduler = [
 ]
 
 train_cfg = dict(by_epoch=True, max_epochs=200, val_interval=10)
-val_cfg = dict()
-test_cfg = dict()
+val_cfg = {}
+test_cfg = {}
 
 auto_scale_lr = dict(base_batch_size=64)

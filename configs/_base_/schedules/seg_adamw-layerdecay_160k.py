@@ -1,4 +1,4 @@
-# The authors' recipe for RVSA: Swin's learning rates, each layer 0.9 times the rate of the next, no
+# The official recipe for RVSA: Swin's learning rates, each layer 0.9 times the rate of the next, no
 # decay of biases, norms and positions.
 _base_ = ['./seg_adamw_160k.py']
 

@@ -19,10 +19,12 @@ class NextStepsHook(Hook):
 
     @master_only
     def after_train(self, runner: Runner) -> None:
+        """Print the report."""
         print(self.report(runner), flush=True)
 
     @staticmethod
     def report(runner: Runner) -> str:
+        """Return the lines that are printed."""
         work_dir = Path(_shown(runner.work_dir))
         infos = runner.message_hub.runtime_info
         best, last = infos.get('best_ckpt'), infos.get('last_ckpt')

@@ -54,6 +54,7 @@ class TrainingCurveHook(Hook):
 
     @master_only
     def after_train(self, runner: Runner) -> None:
+        """Draw the curve into the work dir."""
         from mmvsa.visualization import draw_training_curve
 
         losses = runner.message_hub.log_scalars['train/loss'].data[0]
@@ -103,6 +104,7 @@ class WindowVisualizationHook(Hook):
 
     @master_only
     def after_train(self, runner: Runner) -> None:
+        """Draw the windows over an image of the validation set."""
         from mmvsa.visualization import collect_windows, draw_windows
 
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
@@ -134,7 +136,7 @@ class WindowVisualizationHook(Hook):
 
 
 def displayed_image(image: Tensor, preprocessor: nn.Module) -> np.ndarray:
-    """(1, 3, H, W) normalised RGB -> (H, W, 3) uint8."""
+    """(1, 3, H, W) normalized RGB -> (H, W, 3) uint8."""
     mean, std = getattr(preprocessor, 'mean', None), getattr(preprocessor, 'std', None)
     pixels = image[0].float()
     if isinstance(mean, Tensor) and isinstance(std, Tensor):

@@ -15,10 +15,10 @@ def resize_position(embedding: Tensor, old: tuple[int, int], new: tuple[int, int
     Args:
         embedding: (1, E + H*W, C); the first E, such as a class token's, stay as they are.
         old: (H, W) that the embeddings are for.
-        new: (H', W') that they are wanted for.
+        new: (newH, newW) that they are wanted for.
 
     Returns:
-        (1, E + H'*W', C).
+        (1, E + newH*newW, C).
     """
     if old == new:
         return embedding

@@ -70,7 +70,9 @@ def composition_loss(
 
     Args:
         alpha: (N, 1, H, W).
-        foreground, background, image: (N, 3, H, W), normalized identically.
+        foreground: (N, 3, H, W), normalized as the image is.
+        background: (N, 3, H, W), normalized as the image is.
+        image: (N, 3, H, W).
     """
     composed = alpha * foreground + (1 - alpha) * background
     return _robust_l1(composed - image).sum(1).mean()

@@ -13,7 +13,7 @@ def test_named_archs_resolve_to_complete_records():
     assert [stage.window_size for stage in stages] == [7] * 4
     assert [stage.dilations for stage in stages][1] == (1, 2, 3)
     with pytest.raises(AttributeError):
-        stages[0].depth = 3
+        stages[0].depth = 3  # type: ignore[misc]
 
 
 def test_one_value_or_one_per_stage():

@@ -291,7 +291,7 @@ def test_any_attention_in_any_stage_trains_a_step(case, shift):
     cycle = itertools.islice(itertools.cycle(ATTENTIONS), shift, shift + stages)
     options = dict(attention=tuple(cycle))
     if case == 'rvsa':
-        options['out_indices'] = (0, 3)
+        options['out_indices'] = (0, 3)  # type: ignore[assignment]
     backbone = with_regressors(build(case, **options)).train()
     optimizer = torch.optim.SGD(backbone.parameters(), lr=1e-3)
     x = torch.randn(2, 3, 64, 48)

@@ -1,4 +1,4 @@
-"""RVSA: sizes, outputs, options, the authors' files."""
+"""RVSA: sizes, outputs, options, official files."""
 
 import pytest
 import torch
@@ -19,10 +19,10 @@ def count(backbone):
     return sum(p.numel() for p in backbone.parameters())
 
 
-# Parameters of the authors' classifiers of 51 classes. They keep a position for a class token that
+# Parameters of the official classifiers of 51 classes. They keep a position for a class token that
 # they do not have; the ViTAE kind has no bias of the keys.
 @pytest.mark.parametrize(
-    ('arch', 'separate', 'authors', 'more'),
+    ('arch', 'separate', 'official', 'more'),
     [
         ('vit-b', False, 86249587, -768),
         ('vit-b', True, 86618707, -768),
@@ -30,10 +30,10 @@ def count(backbone):
         ('vitae-b', True, 89383507, 12 * 768 - 768),
     ],
 )
-def test_sizes_of_the_authors(arch, separate, authors, more):
+def test_official_sizes(arch, separate, official, more):
     with torch.device('meta'):
         backbone = RVSA(arch, attention=dict(separate_windows=separate))
-    assert count(backbone) + 769 * 51 == authors + more
+    assert count(backbone) + 769 * 51 == official + more
 
 
 def test_every_third_block_is_full_attention():
@@ -106,9 +106,9 @@ def test_wrong_options_are_named(arch, options, message):
         RVSA(arch, **options)
 
 
-def authors_file(backbone):
-    """The state dict of a ViTAE with separate windows under the authors' names."""
-    theirs = {}
+def official_file(backbone):
+    """The state dict of a ViTAE with separate windows under the official names."""
+    official = {}
     for key, value in backbone.state_dict().items():
         key = key.replace('patch_embed.projection', 'patch_embed.proj').replace('.pcm.', '.PCM.')
         key = key.replace('.position.', '.').replace('pyramid.up2', 'fpn2.0')
@@ -121,15 +121,15 @@ def authors_file(backbone):
                 for kind, part in parts:
                     part = part.flatten(0, 1)
                     part = part[..., None, None] if last == 'weight' else part
-                    theirs[f'{prefix}sampling_{kind}_{suffix}.2.{last}'] = part
+                    official[f'{prefix}sampling_{kind}_{suffix}.2.{last}'] = part
         elif key.endswith('qkv.bias'):
             q, k, v = value.chunk(3)
             assert not k.any()
-            theirs[key.replace('qkv.bias', 'q_bias')] = q
-            theirs[key.replace('qkv.bias', 'v_bias')] = v
+            official[key.replace('qkv.bias', 'q_bias')] = q
+            official[key.replace('qkv.bias', 'v_bias')] = v
         else:
-            theirs[key] = value
-    return theirs
+            official[key] = value
+    return official
 
 
 def test_authors_names_of_every_part():
@@ -138,9 +138,9 @@ def test_authors_names_of_every_part():
         torch.nn.init.normal_(parameter)
         if name.endswith('qkv.bias'):
             parameter.data[16:32] = 0
-    theirs = authors_file(source)
+    official = official_file(source)
     target = nano(VITAE, attention=dict(separate_windows=True), out_type='pyramid')
-    report = load_pretrained(target, theirs)
+    report = load_pretrained(target, official)
     assert not report.missing and not report.unexpected and not report.mismatched
     for key, value in source.state_dict().items():
         assert torch.equal(target.state_dict()[key], value), key

@@ -71,9 +71,9 @@ def test_wrong_options_are_named(options, message):
         SwinVSA(**{'arch': NANO, 'out_indices': (0,), **options})
 
 
-# Parameters of the authors' classifiers.
+# Parameters of the official classifiers.
 @pytest.mark.parametrize(
-    ('kind', 'arch', 'authors'),
+    ('kind', 'arch', 'official'),
     [
         (SwinVSA, 's', 50549338),
         (SwinVSA, 'b', 89243776),
@@ -81,14 +81,14 @@ def test_wrong_options_are_named(options, message):
         (QFormer, 'b', 90336216),
     ],
 )
-def test_sizes_of_the_authors(kind, arch, authors):
+def test_official_sizes(kind, arch, official):
     with torch.device('meta'):
         backbone = kind(arch)
-    assert count(backbone) + (backbone.out_channels[-1] + 1) * 1000 == authors
+    assert count(backbone) + (backbone.out_channels[-1] + 1) * 1000 == official
 
 
 def swin(**options):
-    """mmpretrain's Swin without shifts."""
+    """Return the Swin of mmpretrain without shifts."""
     from mmpretrain.models import SwinTransformer
     from mmpretrain.models.utils import ShiftWindowMSA
 
@@ -106,23 +106,23 @@ def swin(**options):
 
 @pytest.mark.parametrize('kind', CLASSES)
 def test_mmpretrains_swin_weights(kind):
-    theirs = swin(out_indices=(0, 1, 2))
-    ours = nano(kind).eval()
-    report = load_pretrained(ours, theirs.state_dict())
+    reference = swin(out_indices=(0, 1, 2))
+    model = nano(kind).eval()
+    report = load_pretrained(model, reference.state_dict())
     assert not report.unexpected and not report.mismatched
     assert all('pos_conv' in key or 'regressor' in key for key in report.missing)
     x = torch.randn(1, 3, 64, 128)
-    for mine, expected in zip(ours(x), theirs(x), strict=True):
+    for mine, expected in zip(model(x), reference(x), strict=True):
         torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_swin_inside_a_detectors_file():
-    theirs = swin(out_indices=(0, 1, 2)).state_dict()
-    content = {f'backbone.{k}': v for k, v in theirs.items()}
-    ours = nano()
-    load_pretrained(ours, {**content, 'neck.conv.weight': torch.zeros(1)})
+    reference = swin(out_indices=(0, 1, 2)).state_dict()
+    content = {f'backbone.{k}': v for k, v in reference.items()}
+    model = nano()
+    load_pretrained(model, {**content, 'neck.conv.weight': torch.zeros(1)})
     key = 'stages.1.blocks.1.mlp.fc2.weight'
-    assert torch.equal(ours.get_parameter(key), theirs['stages.1.blocks.1.ffn.layers.1.weight'])
+    assert torch.equal(model.get_parameter(key), reference['stages.1.blocks.1.ffn.layers.1.weight'])
 
 
 @pytest.mark.parametrize('first', [0, 1])

@@ -20,10 +20,10 @@ def count(backbone):
     return sum(p.numel() for p in backbone.parameters())
 
 
-# Parameters of the authors' classifiers; their performers' projections, which never train, are
+# Parameters of the official classifiers; the Performers' projections, which never train, are
 # buffers here.
 @pytest.mark.parametrize(
-    ('arch', 'authors', 'projections'),
+    ('arch', 'official', 'projections'),
     [
         ('13m', 10834728, 2 * 32 * 64),
         ('small', 24032136, 48 * 96 + 96 * 192),
@@ -32,11 +32,11 @@ def count(backbone):
         ('huge', 644528360, 0),
     ],
 )
-def test_sizes_of_the_authors(arch, authors, projections):
+def test_official_sizes(arch, official, projections):
     with torch.device('meta'):
         backbone = ViTAE(arch, out_type='avg_featmap')
     head = (backbone.out_channels[-1] + 1) * 1000
-    assert count(backbone) + head == authors - projections
+    assert count(backbone) + head == official - projections
 
 
 def test_the_mean_goes_through_the_norm_with_a_class_token():
@@ -72,7 +72,7 @@ def test_options_change_the_parameters():
         else:
             changes.append(dict(class_token=False))
         for change in changes:
-            assert count(nano({**arch, **change})) != plain, change
+            assert count(nano({**arch, **change})) != plain, change  # type: ignore[dict-item]
         for options in (dict(qkv_bias=False), dict(in_channels=4)):
             assert count(nano(arch, **options)) != plain, options
     assert count(nano(PATCH, img_size=128)) != count(nano(PATCH))
@@ -102,7 +102,7 @@ def test_wrong_options_are_named(arch, options, message):
 
 def test_authors_names_of_a_class_token_model():
     backbone = nano(PATCH)
-    theirs = {
+    official = {
         'layers.0.RC.cls_token': torch.ones(1, 1, 16),
         'layers.0.RC.pos_embed': torch.ones(1, 197, 16),
         'layers.0.RC.PRM.proj.bias': torch.ones(16),
@@ -110,7 +110,7 @@ def test_authors_names_of_a_class_token_model():
         'layers.2.NC.1.attn.qkv.bias': torch.ones(48),
     }
     own = backbone.state_dict()
-    for key, value in convert_vitae(theirs).items():
+    for key, value in convert_vitae(official).items():
         assert own[key].shape == value.shape
 
 

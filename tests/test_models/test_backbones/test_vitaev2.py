@@ -14,7 +14,7 @@ def nano(arch=None, **options):
     return ViTAEv2({**NANO, **(arch or {})}, **options)
 
 
-# (authors' parameters in millions, of the whole classifier: README of the two repositories)
+# (official parameters in millions, of the whole classifier: README of the two repositories)
 @pytest.mark.parametrize(
     ('arch', 'millions'),
     [('s', 19.2), ('48m', 48.5), ('b', 89.7), ('s-vsa', 19.8), ('48m-vsa', 50.1), ('b-vsa', 93.9)],

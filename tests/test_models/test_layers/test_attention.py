@@ -19,7 +19,7 @@ def build(transform='VariedSizeWindow', regressor_std=0.0, dtype=torch.float64, 
     if transform is None:
         attention = WindowAttention(12, 3, **options).to(dtype)
     else:
-        attention = SampledWindowAttention(12, 3, transform=transform, **options).to(dtype)
+        attention = SampledWindowAttention(12, 3, transform=transform, **options).to(dtype)  # type: ignore[assignment]
     if regressor_std:
         torch.nn.init.normal_(attention.transform.regressor.weight, std=regressor_std)
         torch.nn.init.normal_(attention.transform.regressor.bias, std=regressor_std)
@@ -100,7 +100,7 @@ def test_points_by_hand():
     theta = torch.zeros(1, 2, 3, 1, 4)
     theta[..., :] = torch.tensor([1.0, -1.0, 1.0, 0.0])
     points = transform.points(theta, geometry)
-    # window (0, 0): centre (0.5, 0.5); offset (5 / 2 / 3, -3 / 2 / 2); x scale 2, y scale 1
+    # window (0, 0): center (0.5, 0.5); offset (5 / 2 / 3, -3 / 2 / 2); x scale 2, y scale 1
     x, y = 0.5 + 5 / 6, 0.5 - 3 / 4
     expected = [[x - 1, y - 0.5], [x + 1, y - 0.5], [x - 1, y + 0.5], [x + 1, y + 0.5]]
     torch.testing.assert_close(points[0, 0, 0, 0], torch.tensor(expected))

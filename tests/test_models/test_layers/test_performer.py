@@ -51,7 +51,7 @@ def test_values_are_added_by_default() -> None:
 
 def test_projection_of_a_generator() -> None:
     def draw() -> torch.Tensor:
-        return PerformerAttention(8, 8, generator=torch.Generator().manual_seed(0)).directions
+        return PerformerAttention(8, 8, generator=torch.Generator().manual_seed(0)).directions  # type: ignore[return-value]
 
     first = draw()
     assert torch.equal(first, draw())

@@ -23,7 +23,7 @@ def build(transform, regressor_std=0.0, **options):
     if transform is None:
         attention = WindowAttention(12, 3, **options).double()
     else:
-        attention = SampledWindowAttention(12, 3, transform=transform, **options).double()
+        attention = SampledWindowAttention(12, 3, transform=transform, **options).double()  # type: ignore[assignment]
     if regressor_std:
         torch.nn.init.normal_(attention.transform.regressor.weight, std=regressor_std)
         torch.nn.init.normal_(attention.transform.regressor.bias, std=regressor_std)
@@ -101,7 +101,7 @@ def test_quadrangle_by_the_matrix_of_the_paper():
 def test_a_quarter_turn_of_the_window_by_hand():
     geometry = WindowGeometry.of((2, 2), 2)
     out = points('RotatedVariedSizeWindow', [0, 0, 0, 0, math.pi / 2], geometry)[0, 0, 0, 0]
-    # (x, y) goes to (-y, x) about the centre
+    # (x, y) goes to (-y, x) about the center
     expected = torch.tensor([[1, 0], [1, 1], [0, 0], [0, 1]], dtype=torch.float64)
     torch.testing.assert_close(out, expected)
 
@@ -182,7 +182,7 @@ def test_rectified_gradient_pushes_points_back(padding):
     far = torch.tensor([3.0, -3.0], dtype=torch.float64)  # every window right of and above the map
     theta = torch.cat((far, torch.zeros(7, dtype=torch.float64))).expand(1, 2, 3, 1, 9)
     theta = theta.clone().requires_grad_()
-    # 16 points a window, each with a push of 10 * 0.5 per normalised unit; offsets in windows
+    # 16 points a window, each with a push of 10 * 0.5 per normalized unit; offsets in windows
     (gradient,) = torch.autograd.grad(moved.points(theta, geometry).sum() * 0, theta)
     torch.testing.assert_close(
         gradient[0, 0, 2, 0, :2], 16 * 5 * torch.tensor([1 / 3, -1 / 2]).double()

@@ -87,7 +87,7 @@ def test_max_size_bounds_every_pass(model: torch.nn.Module, monkeypatch) -> None
     seen = []
     hook = model.backbone.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape))
     encode = model.backbone.encode
-    monkeypatch.setattr(model.backbone, 'encode', lambda x: seen.append(x.shape) or encode(x))
+    monkeypatch.setattr(model.backbone, 'encode', lambda x: seen.append(x.shape) or encode(x))  # type: ignore[func-returns-value]
     monkeypatch.setitem(model.test_cfg, 'max_size', 64)
     for mode in ('resize', 'hybrid', 'whole'):
         monkeypatch.setitem(model.test_cfg, 'mode', mode)

@@ -79,7 +79,7 @@ def test_a_detector_runs_and_a_classifier_is_refused() -> None:
     work = Workload(parse_candidate(f'{DETECTOR}@with_cp'), 'backward', 1, (64, 96))
     model = work.build_model()
     assert model.backbone.with_cp
-    forward, loss = work._detector_calls(model.train())
+    _, loss = work._detector_calls(model.train())
     loss().backward()
     assert all(parameter.grad is not None for parameter in model.backbone.parameters())
     refused = dataclasses.replace(work, candidate=parse_candidate(str(CLASSIFIER)))

@@ -57,7 +57,7 @@ def test_without_mmengine_operators_are_measured_and_the_model_says_why(tmp_path
     rows = run(tmp_path / 'gpu.json', '--sections', 'model', 'limits', blocked=blocked)
     (model,) = (row for row in rows if row['section'] == 'model')
     assert 'mmengine' in model['failed']
-    assert [row['what'] for row in rows if row['section'] == 'limits'][0] == 'copy'
+    assert next(row['what'] for row in rows if row['section'] == 'limits') == 'copy'
 
 
 def test_budget_that_is_spent_skips_the_rest_by_name(tmp_path):

@@ -71,7 +71,7 @@ def test_kernels_of_an_attention_by_backend(tool):
 # 1,941 that an H200 ran in a forward pass.
 @pytest.mark.parametrize(
     ('options', 'ceiling'),
-    [(dict(), 1070), (dict(autocast=False), 755), (dict(step=True), 2360)],
+    [({}, 1070), (dict(autocast=False), 755), (dict(step=True), 2360)],
     ids=['forward', 'forward of bfloat16 weights', 'step'],
 )
 def test_ceilings_of_vitaev2_s_vsa(tool, options, ceiling):

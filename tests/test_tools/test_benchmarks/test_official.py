@@ -60,7 +60,7 @@ def test_errors_say_where(checkout: Path) -> None:
 
 def test_cuda_is_restored_after_an_error(checkout: Path) -> None:
     cuda = torch.Tensor.cuda
-    with pytest.raises(KeyError), official_environment(checkout):
+    with pytest.raises(KeyError), official_environment(checkout):  # noqa: PT012
         assert torch.ones(1).cuda().device.type == 'cpu'
         raise KeyError
     assert torch.Tensor.cuda is cuda
