@@ -4,6 +4,8 @@ import json
 import shutil
 import socket
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -11,10 +13,10 @@ import pytest
 import torch
 from helpers.cli import ROOT, run_command
 from helpers.scenes import DETECTION, SEGMENTATION, SETTINGS, tiny_config, write_tiny_scenes
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, METRICS, MODELS, init_default_scope
 from torch import nn
 
 from mmvsa.utils import load_config
@@ -193,19 +195,76 @@ def test_aerial_recipe(data: str, side: int, classes: int) -> None:
     assert cfg.model.test_cfg.mode == ('whole' if data == 'isaid' else 'slide')
 
 
-def test_potsdam_ignores_clutter(tmp_path: Path) -> None:
-    """Five classes train; clutter and what has no label become 255."""
-    cfg = load_config(
-        ROOT / 'configs/upernet/upernet_rvsa-vit-b_4xb2-160k_potsdam-512x512.py'
-    ).val_dataloader.dataset
-    for folder in ('img_dir/val', 'ann_dir/val'):
-        (tmp_path / folder).mkdir(parents=True)
-    cv2.imwrite(str(tmp_path / 'img_dir/val/a.png'), np.zeros((2, 4, 3), np.uint8))
-    cv2.imwrite(str(tmp_path / 'ann_dir/val/a.png'), np.array([[0, 1, 5, 6]] * 2, np.uint8))
+POTSDAM = 'configs/upernet/upernet_rvsa-vit-b_4xb2-160k_potsdam-512x512.py'
+
+
+def potsdam_dataset(cfg: ConfigDict, root: Path, folder: str, labels: np.ndarray) -> Any:
+    """The dataset of a config on one image with the given labels in ``folder``."""
+    for kind, content in (('img', np.zeros((*labels.shape, 3), np.uint8)), ('ann', labels)):
+        (root / f'{kind}_dir' / folder).mkdir(parents=True)
+        cv2.imwrite(str(root / f'{kind}_dir' / folder / 'a.png'), content.astype(np.uint8))
     init_default_scope('mmseg')
-    cfg.data_root = str(tmp_path)
-    labels = DATASETS.build(cfg)[0]['data_samples'].gt_sem_seg.data
-    assert labels[0, 0].tolist() == [255, 0, 4, 255]
+    return DATASETS.build(cfg.copy() | dict(data_root=str(root)))
+
+
+def labels_of(sample: dict) -> list[int]:
+    return np.unique(sample['data_samples'].gt_sem_seg.data).tolist()
+
+
+@pytest.mark.parametrize(
+    ('official', 'labels'), [(True, [0, 1, 4, 5]), (False, [1, 2, 5, 6]), (False, [0, 1, 2, 5])]
+)
+def test_potsdam_ignores_clutter(official: bool, labels: list[int], tmp_path: Path) -> None:
+    """Five classes train; clutter and what has no label become 255, in files of both kinds."""
+    cfg = load_config(ROOT / POTSDAM).val_dataloader.dataset
+    cfg.reduce_zero_label = cfg.reduce_zero_label or not official
+    dataset = potsdam_dataset(cfg, tmp_path, 'val', np.array([labels] * 4))
+    assert labels_of(dataset[0]) == [0, 1, 4, 255]
+
+
+def test_potsdam_crops_count_clutter(tmp_path: Path) -> None:
+    """As in the official code, so that a crop of half clutter and half road is taken at once."""
+    cfg = load_config(ROOT / POTSDAM).train_dataloader.dataset
+    (crop,) = [index for index, step in enumerate(cfg.pipeline) if step.type == 'RandomCrop']
+    cfg.pipeline[crop].crop_size = (8, 8)
+    cfg.pipeline[crop - 1].update(scale=(16, 16), ratio_range=(1.0, 1.0))
+    cfg.pipeline = [*cfg.pipeline[: crop + 1], cfg.pipeline[-1]]
+    rows = np.full((16, 16), 5)
+    rows[::2] = 0
+    rows[:2] = 1
+    dataset = potsdam_dataset(cfg, tmp_path, 'train', rows)
+    with patch.object(np.random, 'randint', side_effect=[6, 6]):  # a second place would raise
+        assert labels_of(dataset[0]) == [0, 255]
+
+
+def test_potsdam_tests_whole_images(tmp_path: Path) -> None:
+    """An image of `val_all` enters at its own size and is predicted window by window."""
+    cfg = load_config(ROOT / POTSDAM)
+    dataset = potsdam_dataset(
+        cfg.test_dataloader.dataset, tmp_path, 'val_all', np.tile([0, 1, 2, 5], (600, 175))
+    )
+    data = pseudo_collate([dataset[0]])
+    windows = []
+    cfg.model.backbone = dict(type='mmvsa.ViTAEv2', arch='s', out_indices=(0, 1, 2, 3))
+    cfg.model.decode_head.in_channels = [64, 128, 256, 512]
+    cfg.model.auxiliary_head = None
+    model = build(cfg).eval()
+
+    def predict(inputs: torch.Tensor, metas: list[dict]) -> torch.Tensor:
+        windows.append(tuple(inputs.shape[2:]))
+        return torch.eye(5)[0].view(1, 5, 1, 1).expand(-1, -1, *inputs.shape[2:])
+
+    model.encode_decode = predict
+    (result,) = model.test_step(data)
+    assert windows == [(512, 512)] * 4
+    assert result.pred_sem_seg.data.shape == (1, 600, 700)
+    metric = METRICS.build(cfg.test_evaluator)
+    metric.dataset_meta = dataset.metainfo
+    metric.process({}, [result.to_dict()])
+    scores = metric.evaluate(1)
+    # Of the pixels that count, a third is the class that is predicted everywhere. mmseg's mean F1
+    # leaves out classes that are never predicted.
+    assert scores['aAcc'] == pytest.approx(33.33) and scores['mFscore'] == pytest.approx(50.0)
 
 
 def test_multi_scale_crops() -> None:

@@ -1,6 +1,6 @@
 """Datasets and transforms.
 
-Digits and FolderSplit build on mmpretrain's datasets; the others need no host package.
+Digits, FolderSplit and SceneList build on mmpretrain's datasets; the others need no host package.
 """
 
 from mmengine.utils import is_installed
@@ -31,5 +31,6 @@ __all__ = [
 if is_installed('mmpretrain'):
     from .digits import Digits
     from .folder import FolderSplit, class_folders
+    from .scene_list import SceneList
 
-    __all__ += ['Digits', 'FolderSplit', 'class_folders']
+    __all__ += ['Digits', 'FolderSplit', 'SceneList', 'class_folders']

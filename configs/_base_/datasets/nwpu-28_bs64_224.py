@@ -1,5 +1,5 @@
 # NWPU-RESISC45. The augmentation is that of mmpretrain's Swin base, as in the official code. The
-# lists have a path below `all_img/` and the number of its class on each line.
+# lists have a path below `all_img/`, the name of its class and its index on each line.
 _base_ = ['mmpretrain::_base_/datasets/imagenet_bs64_swin_224.py']
 
 data_root = 'data/nwpu_resisc45'
@@ -7,9 +7,10 @@ data_preprocessor = dict(num_classes=45)
 
 _dataset = dict(
     _scope_='mmpretrain',
-    type='CustomDataset',
+    type='mmvsa.SceneList',
     data_root=data_root,
     data_prefix='all_img',
+    num_classes=45,
 )
 train_dataloader = dict(
     dataset=dict(
