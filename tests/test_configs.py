@@ -9,6 +9,7 @@ import torch
 from helpers.archs import has_separate_windows
 from helpers.cli import ROOT
 from helpers.hosts import require_host_of
+from helpers.recipes import check_recipe
 from mmengine import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, METRICS, MODELS, init_default_scope
@@ -41,6 +42,7 @@ def test_builds_and_fits(path: Path) -> None:
     for name, widths in input_channels(cfg).items():
         assert widths == (channels if isinstance(widths, list) else channels[-1]), name
     assert cfg.train_cfg and cfg.param_scheduler and cfg.optim_wrapper
+    check_recipe(path, cfg, model)
 
 
 def test_mmsegs_bases_come_after_mmvsa() -> None:
@@ -109,11 +111,16 @@ def test_imagenet_recipe(path: Path) -> None:
     assert cfg.train_dataloader.batch_size * 8 == 1024
     assert cfg.train_cfg.max_epochs == 310
     size = 384 if '384px' in path.name else 224
-    assert cfg.train_dataloader.dataset.pipeline[1].scale == size
+    assert crop_sizes(cfg) == {size}
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         resize, crop = loader.dataset.pipeline[1:3]
         assert (resize.scale, crop.crop_size) == (int(size / 0.9), size)
     check_mixing(cfg)
+
+
+def crop_sizes(cfg: Config) -> set[int]:
+    """The sizes to which a training pipeline crops, whatever the interpolation."""
+    return {crop.scale for (crop,) in cfg.train_dataloader.dataset.pipeline[1].transforms}
 
 
 def check_mixing(cfg: Config) -> None:
@@ -236,7 +243,7 @@ def test_finetuning_recipe(path: Path) -> None:
     assert pretraining.model.backbone.arch == cfg.model.backbone.arch.removesuffix('-ws12')
     assert_batch_size(cfg, path, 512)
     size = 384 if '384px' in path.name else 224
-    assert cfg.train_dataloader.dataset.pipeline[1].scale == size
+    assert crop_sizes(cfg) == {size}
     assert cfg.optim_wrapper.paramwise_cfg.layer_decay_rate == 0.9
     assert cfg.model.head.num_classes == 1000 and cfg.model.train_cfg is None
 

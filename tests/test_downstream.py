@@ -174,7 +174,7 @@ def test_segmentation_recipe(iterations: int) -> None:
     cfg = load_config(ROOT / 'configs' / name)
     assert cfg.train_cfg.max_iters == cfg.param_scheduler[1].end == iterations * 1000
     assert cfg.optim_wrapper.optimizer.lr == 6e-5
-    assert cfg.param_scheduler[0].end == cfg.param_scheduler[1].begin == 1500
+    assert cfg.param_scheduler[0].end == 1500
     assert cfg.tta_model.type == 'SegTTAModel' and cfg.tta_pipeline
 
 

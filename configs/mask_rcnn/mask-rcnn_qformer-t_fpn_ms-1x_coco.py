@@ -1,5 +1,5 @@
 _base_ = [
-    '../_base_/models/mask-rcnn_swin-vsa_fpn.py',
+    '../_base_/models/mask-rcnn_qformer_fpn.py',
     '../_base_/datasets/coco_instance_ms-crop.py',
     '../_base_/schedules/det_adamw_1x.py',
     '../_base_/det_runtime.py',
@@ -7,10 +7,8 @@ _base_ = [
 
 model = dict(
     backbone=dict(
-        type='mmvsa.QFormer',
         arch='t',
         drop_path_rate=0.1,
-        attention=dict(transform=dict(coords_lambda=1e-5)),
         init_cfg=dict(
             type='Pretrained', checkpoint='checkpoints/qformer-t.pth', prefix='backbone.'
         ),

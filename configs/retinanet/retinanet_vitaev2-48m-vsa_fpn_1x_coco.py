@@ -8,6 +8,7 @@ _base_ = [
 model = dict(
     backbone=dict(
         arch='48m-vsa',
+        attention={{_base_.dense_vsa}},
         drop_path_rate=0.3,
         init_cfg=dict(
             type='Pretrained', checkpoint='checkpoints/vitaev2-48m-vsa.pth', prefix='backbone.'

@@ -8,6 +8,7 @@ _base_ = [
 model = dict(
     backbone=dict(
         arch='s-vsa',
+        attention={{_base_.dense_vsa}},
         drop_path_rate=0.15,
         init_cfg=dict(
             type='Pretrained', checkpoint='checkpoints/vitaev2-s-vsa.pth', prefix='backbone.'

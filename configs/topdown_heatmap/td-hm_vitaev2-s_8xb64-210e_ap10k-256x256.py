@@ -9,6 +9,7 @@ model = dict(
         type='mmvsa.ViTAEv2',
         arch='s',
         drop_path_rate=0.6,
+        drop_path_schedule='official',
         init_cfg=dict(
             type='Pretrained', checkpoint='checkpoints/vitaev2-s.pth', prefix='backbone.'
         ),

@@ -12,4 +12,5 @@ model = dict(
             type='Pretrained', checkpoint='checkpoints/swin-t-vsa.pth', prefix='backbone.'
         )
     ),
+    test_cfg=dict(mode='slide', crop_size=(769, 769), stride=(513, 513)),
 )

@@ -6,7 +6,7 @@ _base_ = [
 ]
 
 model = dict(
-    data_preprocessor=dict(size=(512, 512)),
+    data_preprocessor=dict(size=(512, 512), test_cfg=dict(size_divisor=32)),
     backbone=dict(
         init_cfg=dict(type='Pretrained', checkpoint='checkpoints/vitaev2-s.pth', prefix='backbone.')
     ),

@@ -126,11 +126,20 @@ def assert_features(backbone, info):
         assert feature.std().item() == pytest.approx(expected['std'], rel=1e-4)
 
 
+# The windows of the official detection code.
+DENSE = dict(padding='center', transform=dict(type='VariedSizeWindow', offset_unit='swapped'))
+
+
 @pytest.mark.parametrize(
-    'reference',
-    ['vsa_attention_14x14', 'vsa_attention_padded_10x12', 'vsa_attention_project_21x14'],
+    ('reference', 'options'),
+    [
+        ('vsa_attention_14x14', {}),
+        ('vsa_attention_padded_10x12', {}),
+        ('vsa_attention_project_21x14', {}),
+        ('vsa_attention_dense_10x24', DENSE),
+    ],
 )
-def test_attention_output_and_gradients(reference):
+def test_attention_output_and_gradients(reference, options):
     info, expected = describe(reference), arrays(reference)
     args = info['args']
     attention = SampledWindowAttention(
@@ -139,6 +148,7 @@ def test_attention_output_and_gradients(reference):
         args['window_size'],
         out_dims=args['out_dim'],
         qk_scale=(args['dim'] // args['num_heads']) ** -0.5,
+        **options,
     )
     converted = convert_vitaev2({f'attn.{k}': v for k, v in state_dict(reference).items()})
     attention.load_state_dict({k[len('attn.') :]: v for k, v in converted.items()})

@@ -40,8 +40,8 @@ HEADER = """# Model zoo
 <!-- tools/analysis_tools/model_zoo.py writes this page from the metafiles: change those. -->
 
 - **Figures in the columns marked "official"** are those that the READMEs of the official
-  repositories state: none of these models has been trained at full size here. "-" means that none
-  is published.
+  repositories state, or their training logs: none of these models has been trained at full size
+  here. "-" means that none is published.
 - Parameters and multiply-adds are counted from this code, and recounted by a test. Multiply-adds
   are of one image of the size in the table, as the papers count them (their "FLOPs"):
   convolutions, matrix products, attention, and sampling; nothing pointwise

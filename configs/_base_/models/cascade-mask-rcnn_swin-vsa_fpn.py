@@ -5,6 +5,7 @@ model = dict(
         _delete_=True,
         type='mmvsa.SwinVSA',
         arch='t',
+        attention=dict(padding='center'),
         out_indices=(0, 1, 2, 3),
         drop_path_rate=0.2,
     ),

@@ -1,5 +1,5 @@
 # Heads of four convolutions and one layer, with SyncBN; GIoU loss on decoded boxes.
-_base_ = ['mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py']
+_base_ = ['mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py', './vitaev2-vsa_dense.py']
 
 _head = dict(
     type='ConvFCBBoxHead',
@@ -24,6 +24,7 @@ model = dict(
         arch='s',
         out_indices=(0, 1, 2, 3),
         drop_path_rate=0.1,
+        drop_path_schedule='official',
     ),
     neck=dict(in_channels=[64, 128, 256, 512]),
     roi_head=dict(

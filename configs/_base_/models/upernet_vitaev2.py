@@ -1,4 +1,4 @@
-_base_ = ['mmseg::_base_/models/upernet_swin.py']
+_base_ = ['mmseg::_base_/models/upernet_swin.py', './vitaev2-vsa_dense.py']
 
 model = dict(
     backbone=dict(
@@ -7,6 +7,7 @@ model = dict(
         arch='s',
         out_indices=(0, 1, 2, 3),
         drop_path_rate=0.2,
+        drop_path_schedule='official',
     ),
     decode_head=dict(in_channels=[64, 128, 256, 512]),
     auxiliary_head=dict(in_channels=256),

@@ -4,7 +4,9 @@
 model = dict(
     _scope_='mmpretrain',
     type='ImageClassifier',
-    backbone=dict(type='mmvsa.ViTAEv2', arch='s', drop_path_rate=0.1),
+    backbone=dict(
+        type='mmvsa.ViTAEv2', arch='s', drop_path_rate=0.1, drop_path_schedule='official'
+    ),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='LinearClsHead',

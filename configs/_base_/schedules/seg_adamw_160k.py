@@ -1,4 +1,4 @@
-# Swin's: warm-up, then linear to zero.
+# Swin's: linear to zero from the start, times a warm-up.
 _base_ = ['mmseg::_base_/schedules/schedule_160k.py']
 
 optim_wrapper = dict(
@@ -15,5 +15,5 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=1500),
-    dict(type='PolyLR', eta_min=0.0, power=1.0, begin=1500, end=160000, by_epoch=False),
+    dict(type='PolyLR', eta_min=0.0, power=1.0, begin=0, end=160000, by_epoch=False),
 ]

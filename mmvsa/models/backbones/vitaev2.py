@@ -118,8 +118,9 @@ class ViTAEv2(Backbone):
             ``dict(type='vsa', padding='center')``, a dict of options without ``type``, or a tuple
             of these.
         qkv_bias: Bias of the projections of q, k and v.
-        drop_rate: Dropout rate after projections and in MLPs.
-        attn_drop_rate: Dropout rate of attention weights.
+        drop_rate: Dropout rate after projections and in MLPs of normal cells; reduction cells have
+            none, as in the official implementation.
+        attn_drop_rate: Dropout rate of attention weights of normal cells.
         drop_path_rate: Largest drop-path rate.
         drop_path_schedule: See :func:`~mmvsa.models.backbones.arch.drop_path_rates`.
         options: in_channels, frozen_stages, norm_eval, with_cp and init_cfg of
@@ -216,7 +217,6 @@ class ViTAEv2(Backbone):
             stride=stage.downsample,
             mlp_ratio=stage.rc_mlp_ratio,
             position_kernel=_position_kernel(stage, attention),
-            drop=self.drop_rate,
         )
 
     def _attention(
@@ -225,6 +225,8 @@ class ViTAEv2(Backbone):
         """Build the attention of a cell with the defaults of the official implementation."""
         heads = stage.rc_heads if reduction else stage.num_heads
         options = dict(self._shared, out_dims=stage.token_dims)
+        if reduction:
+            options.update(attn_drop=0.0, proj_drop=0.0)
         if config['type'] == 'FullAttention':
             # T2T's token transformer has no bias and adds the values to the output.
             options.update(qkv_bias=options['qkv_bias'] and not reduction, value_skip=reduction)

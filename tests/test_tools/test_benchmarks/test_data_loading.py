@@ -12,7 +12,7 @@ def test_imagenet_pipeline(capsys: pytest.CaptureFixture) -> None:
     assert '4 files' in out
     ms = {name: float(value) for name, value in re.findall(r'\| (\w+) +\| +([\d.]+) \|', out)}
     whole = ms.pop('whole')
-    assert {'LoadImageFromFile', 'RandomResizedCrop', 'PackInputs'} <= ms.keys()
+    assert {'LoadImageFromFile', 'RandomResizedCrop', 'RandAugment', 'PackInputs'} <= ms.keys()
     assert sum(ms.values()) == pytest.approx(whole, abs=0.01 * len(ms))
     workers = data_loading.workers_needed(1e3 / whole, 128, 200)
     assert abs(int(re.search(r'(\d+) workers per GPU', out)[1]) - workers) <= 1
