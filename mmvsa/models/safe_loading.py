@@ -6,6 +6,7 @@ import http.client
 import os
 import re
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -131,19 +132,30 @@ class _SafeHistoryBuffer(HistoryBuffer):
         self.__class__ = HistoryBuffer  # type: ignore[assignment]
 
 
+class _Settings:
+    """Stand in for yacs's ``CfgNode``, the dict of settings in files of Swin's code base and RSP.
+
+    The restricted unpickler fills no other dicts than Python's own.
+    """
+
+    def __new__(cls) -> OrderedDict:  # type: ignore[misc]
+        return OrderedDict()
+
+
 def _no_attribute(value: Any, name: str) -> None:
     """Stand in for ``getattr``, by which a ``HistoryBuffer`` refers to its methods."""
 
 
 def _plain_types() -> list[Callable | tuple[Callable, str]]:
-    """Return what checkpoints hold next to tensors: arguments, NumPy values, MMEngine's logs."""
+    """Return what checkpoints hold next to tensors: settings, NumPy values, MMEngine's logs."""
     functions = [np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]]
     dtypes = {type(np.dtype(code)) for code in '?bhilqBHILQefdU'}
-    logs: list[tuple[Callable, str]] = [
+    stands: list[tuple[Callable, str]] = [
+        (_Settings, 'yacs.config.CfgNode'),
         (_SafeHistoryBuffer, 'mmengine.logging.history_buffer.HistoryBuffer'),
         (_no_attribute, 'builtins.getattr'),
     ]
-    return [argparse.Namespace, slice, np.ndarray, np.dtype, *functions, *dtypes, *logs]  # type: ignore[list-item]
+    return [argparse.Namespace, slice, np.ndarray, np.dtype, *functions, *dtypes, *stands]  # type: ignore[list-item]
 
 
 def _drop_configs(content: dict[Any, Any]) -> None:

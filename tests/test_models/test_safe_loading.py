@@ -3,7 +3,9 @@
 import functools
 import http.server
 import os
+import sys
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -92,6 +94,21 @@ def test_config_texts_are_left_out(tmp_path):
     }
     read = read_checkpoint(save(tmp_path / 'file.pth', content))
     assert read['meta'] == {'epoch': 1} and read['message_hub']['runtime_info'] == {'iter': 3}
+
+
+def test_settings_of_yacs_come_back_as_plain_dicts(tmp_path, monkeypatch):
+    """The official files of Swin's code base and of RSP hold one; yacs need not be there."""
+    module = types.ModuleType('yacs.config')
+    monkeypatch.setitem(sys.modules, 'yacs', types.ModuleType('yacs'))
+    monkeypatch.setitem(sys.modules, 'yacs.config', module)
+    exec('class CfgNode(dict): pass', module.__dict__)
+    settings = module.CfgNode(TRAIN=module.CfgNode(EPOCHS=100, BASE=['']))
+    settings.__dict__['__immutable__'] = True
+    path = save(tmp_path / 'ckpt.pth', {'model': {'a': torch.ones(2)}, 'config': settings})
+    monkeypatch.delitem(sys.modules, 'yacs.config')
+    read = read_checkpoint(path)
+    assert read['config'] == {'TRAIN': {'EPOCHS': 100, 'BASE': ['']}}
+    assert 'yacs.config' not in sys.modules
 
 
 def test_records_come_back_without_the_methods_of_the_file(tmp_path):

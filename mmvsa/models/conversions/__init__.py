@@ -8,10 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from . import bit, p3m, swin, vit, vitae, vitaev2
+from . import bit, p3m, rsp, swin, vit, vitae, vitaev2
 from .bit import convert_bit
 from .keys import CheckpointError, Family, PublishedFiles, Row, StateDict, rename_keys, unite
 from .p3m import convert_p3m
+from .rsp import convert_rsp
 from .swin import convert_mmpretrain_swin, convert_swin
 from .vit import convert_vit
 from .vitae import convert_vitae
@@ -30,6 +31,7 @@ __all__ = [
     'convert_bit',
     'convert_mmpretrain_swin',
     'convert_p3m',
+    'convert_rsp',
     'convert_swin',
     'convert_vit',
     'convert_vitae',
@@ -44,6 +46,7 @@ __all__ = [
 FAMILIES: tuple[Family, ...] = (
     p3m.ENCODER_FAMILY,
     vitae.FAMILY,
+    rsp.FAMILY,
     vitaev2.FAMILY,
     swin.FAMILY,
     swin.MMPRETRAIN_FAMILY,

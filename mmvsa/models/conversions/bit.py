@@ -9,19 +9,13 @@ import torch
 from torch import Tensor
 
 from .keys import Family, PublishedFiles, Row, StateDict, rename_keys, unite
-from .vitaev2 import convert_vitaev2
+from .rsp import convert_rsp
 
 _BACKBONE = 'backbone.'
 _LAYERS = 'decode_head.{encoder,decoder}.{i}.'
 
 KEYS = (
     Row('backbone.layers.3.*', None, 'fourth stage, whose map the official model does not use'),
-    Row('backbone.norm{i}.*', None, 'norms of the maps, which the official model never uses'),
-    Row(
-        'backbone.*.relative_position_{bias_table,index}',
-        None,
-        'position tables, which the official model never uses',
-    ),
     Row('conv_pred.*', 'decode_head.project.*', 'projection of the map'),
     Row('conv_a.*', 'decode_head.token_scores.*', 'spatial attention of the tokens'),
     Row('pos_embedding', 'decode_head.token_position', 'positions of the tokens'),
@@ -56,7 +50,7 @@ def convert_bit(state_dict: Mapping[str, Tensor]) -> StateDict:
     renamed = rename_keys(state_dict, KEYS)
     backbone = {k.removeprefix(_BACKBONE): v for k, v in renamed.items() if k.startswith(_BACKBONE)}
     entries = [(key, key, value) for key, value in renamed.items() if not key.startswith(_BACKBONE)]
-    for key, value in convert_vitaev2(backbone).items():
+    for key, value in convert_rsp(backbone).items():
         entries.append((_BACKBONE + key, _BACKBONE + key, value))
     return unite(entries)
 
@@ -74,5 +68,5 @@ FAMILY = Family(
             'what the official model does not use: the fourth stage, norms, position tables',
         ),
     ),
-    tables={'BIT (the backbone as ViTAEv2)': KEYS},
+    tables={'BIT (the backbone as RSP)': KEYS},
 )

@@ -15,6 +15,7 @@ from mmvsa.models.conversions import (
 REFERENCES = {
     'ViTAEv2_S': 'vitaev2',
     'ViTAEv2_VSA_S': 'vitaev2',
+    'dense_RSP_ViTAEv2_S_192x256': 'rsp',
     'ViTAE_basic_Tiny': 'vitae',
     'SwinVSA_T': 'swin',
     'QFormer_T': 'swin',
