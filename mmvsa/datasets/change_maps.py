@@ -86,7 +86,7 @@ def check_sizes(paths: Iterable[str | os.PathLike]) -> tuple[int, int]:
     sizes = {str(path): image_size(path) for path in paths}
     if len(set(sizes.values())) > 1:
         listed = ', '.join(f'{path} is {w}x{h}' for path, (h, w) in sizes.items())
-        raise DatasetError(f'a pair and its change map need one size, but {listed}')
+        raise DatasetError(f'images that belong together need one size, but {listed}')
     return next(iter(sizes.values()))
 
 

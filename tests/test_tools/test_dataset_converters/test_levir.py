@@ -73,14 +73,15 @@ def test_a_second_run_completes_an_interrupted_one(source, tmp_path, monkeypatch
         written.append(new)
         replace(old, new)
 
-    monkeypatch.setattr(tool.os, 'replace', interrupted)
+    monkeypatch.setattr(os, 'replace', interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(monkeypatch, source, tmp_path / 'out', '--splits', 'train')
-    assert not (tmp_path / 'out/train').exists(), 'nothing half-written under its name'
-    monkeypatch.setattr(tool.os, 'replace', replace)
+    assert not list((tmp_path / 'out/train').glob('[!.]*')), 'nothing half-written under its name'
+    monkeypatch.setattr(os, 'replace', replace)
     kept = written[0].stat().st_mtime_ns
     run(monkeypatch, source, tmp_path / 'out', '--splits', 'train')
     assert os.listdir(tmp_path / 'out') == ['train']
+    assert sorted(os.listdir(tmp_path / 'out/train')) == ['A', 'B', 'OUT']
     assert len(list((tmp_path / 'out/train').rglob('*'))) == 3 + 3 * 8
     assert (tmp_path / 'out/train/A' / written[0].name).stat().st_mtime_ns == kept
 
@@ -88,7 +89,7 @@ def test_a_second_run_completes_an_interrupted_one(source, tmp_path, monkeypatch
 def test_other_content_is_refused_by_name(source, tmp_path, monkeypatch, capsys):
     write_image(tmp_path / 'out/val/A/mine.png', np.zeros((4, 4), np.uint8))
     error = refused(monkeypatch, capsys, source, tmp_path / 'out', '--splits', 'val')
-    assert f'{tmp_path}/out/val exists and does not hold the 8 patches' in error
+    assert f'{tmp_path}/out/val/A exists and does not hold the 8 patches' in error
     assert (tmp_path / 'out/val/A/mine.png').exists()
 
 
@@ -109,4 +110,4 @@ def test_maps_with_other_values_are_refused(source, tmp_path, monkeypatch, capsy
     write_image(source / 'train/label/0.png', np.full((64, 64), 7, np.uint8))
     error = refused(monkeypatch, capsys, source, tmp_path / 'out', '--splits', 'train')
     assert 'train/label/0.png has the values 7' in error
-    assert not (tmp_path / 'out/train').exists()
+    assert not list((tmp_path / 'out/train').glob('[!.]*'))
