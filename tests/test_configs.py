@@ -199,6 +199,7 @@ def test_scene_recipe(path: Path) -> None:
         'qformer/qformer-t_8xb128_in1k',
         'vitae/vitae-tiny_4xb128_in1k',
         'vitae/vitae-base_8xb128_in1k',
+        'rsp/vitaev2-s_rsp-pre_1xb64-200e_aid-28',
         'rvsa/rvsa-vit-b_1xb64-200e_nwpu-28',
         'rvsa/rvsa-vitae-b-kvdiff_1xb64-200e_ucm-55',
     ],

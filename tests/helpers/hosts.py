@@ -12,7 +12,7 @@ from torch import nn
 from mmvsa.utils.config import OPTIONAL_HOSTS
 
 # Folder of configs -> the package of their bases.
-_FOLDERS = {'oriented_rcnn': 'mmrotate', 'topdown_heatmap': 'mmpose'}
+_FOLDERS = {'oriented_rcnn': 'mmrotate', 's2anet': 'mmrotate', 'topdown_heatmap': 'mmpose'}
 
 
 def require_host(package: str) -> None:
@@ -38,8 +38,9 @@ def train_step(cfg: Config, samples: list[dict]) -> tuple[nn.Module, dict[str, f
 
 
 def assert_backbone_trains(model: nn.Module) -> None:
-    """Every parameter of the backbone has a finite gradient, and some are not zero."""
-    gradients = {name: parameter.grad for name, parameter in model.backbone.named_parameters()}
+    """Every parameter that is not frozen has a finite gradient, and some are not zero."""
+    parameters = {n: p for n, p in model.backbone.named_parameters() if p.requires_grad}
+    gradients = {name: parameter.grad for name, parameter in parameters.items()}
     assert not [name for name, gradient in gradients.items() if gradient is None]
     assert all(gradient.isfinite().all() for gradient in gradients.values())
     assert torch.stack([gradient.abs().sum() for gradient in gradients.values()]).sum() > 0

@@ -26,6 +26,9 @@ DOWNLOADS = {
     ('QFormer', 'qformer'): '#main-results-on-imagenet-1k',
     ('QFormer', 'mask_rcnn'): '#mask-r-cnn',
     ('QFormer', 'cascade_rcnn'): '#cascade-mask-r-cnn',
+    ('RSP', 'rsp'): '/tree/main/Scene%20Recognition',
+    ('RSP', 'upernet'): '/tree/main/Semantic%20Segmentation',
+    ('RSP', 'oriented_rcnn'): '/tree/main/Object%20Detection',
     ('RSP', 'change_detection'): '/tree/main/Change%20Detection',
 }
 CLASSIFICATION = 'Image Classification'
@@ -178,7 +181,10 @@ _SCENES: Sequence[Column] = (
     _CONFIG,
     _PARAMETERS,
     _WORK,
-    ('top-1, official', lambda e: '; '.join(f'{v} {d}' for (d, _), v in e.metrics.items())),
+    (
+        'top-1, official',
+        lambda e: '; '.join(f'{v} {d}' for (d, name), v in e.metrics.items() if name == TOP[0]),
+    ),
     _WEIGHTS,
     _SOURCE,
 )
@@ -190,6 +196,7 @@ _SEGMENTATION = _dense(
     ('mIoU, official', lambda entry: _metric(entry, 'mIoU')),
     ('with scales and flip, official', lambda entry: _metric(entry, 'mIoU (ms+flip)')),
     ('pixel accuracy, official', lambda entry: _metric(entry, 'aAcc')),
+    ('mean F1, official', lambda entry: _metric(entry, 'mF1')),
 )
 _RECIPES: Sequence[Column] = (
     _MODEL,
@@ -198,6 +205,7 @@ _RECIPES: Sequence[Column] = (
     ('data', lambda entry: ', '.join(sorted(entry.datasets))),
 )
 _ORIENTED = _dense(
+    ('data', lambda entry: ', '.join(sorted(entry.datasets)) or '-'),
     ('mAP, official', lambda entry: _metric(entry, 'mAP')),
 )
 _CHANGE = _dense(
@@ -231,10 +239,10 @@ def sections(entries: Sequence[Entry]) -> list[tuple[str, Sequence[Column], list
     return [
         ('ImageNet classification', _IMAGENET, imagenet),
         ('Training on ImageNet-22K, and sharded', _RECIPES, others),
-        ('Scene classification from the air', _SCENES, folder('rvsa')),
+        ('Scene classification from the air', _SCENES, folder('rsp', 'rvsa')),
         ('Detection on COCO', _DETECTION, folder('mask_rcnn', 'cascade_rcnn', 'retinanet')),
-        ('Oriented detection on DOTA', _ORIENTED, folder('oriented_rcnn')),
-        ('Segmentation', _SEGMENTATION, folder('upernet')),
+        ('Oriented detection', _ORIENTED, folder('oriented_rcnn', 's2anet')),
+        ('Segmentation', _SEGMENTATION, folder('upernet', 'sem_fpn')),
         ('Change detection', _CHANGE, folder('change_detection')),
         ('Pose', _POSE, folder('topdown_heatmap')),
         ('Matting', _dense(), folder('matting')),

@@ -13,6 +13,7 @@ _dataset = dict(
     num_classes=45,
 )
 train_dataloader = dict(
+    drop_last=True,
     dataset=dict(
         _delete_=True,
         ann_file='train_labels_28_0.txt',

@@ -1,0 +1,5 @@
+_base_ = ['./ucm-55_bs64_224.py']
+
+train_dataloader = dict(dataset=dict(ann_file='train_labels_82_0.txt'))
+val_dataloader = dict(dataset=dict(ann_file='valid_labels_82_0.txt'))
+test_dataloader = val_dataloader

@@ -1,0 +1,3 @@
+_base_ = ['./oriented-rcnn-le90_rvsa-vit-b_fpn_1x_dior.py']
+
+model = dict(backbone=dict(attention=dict(separate_windows=True)))

@@ -1,0 +1,10 @@
+_base_ = [
+    '../_base_/models/rvsa.py',
+    '../_base_/datasets/nwpu-19_bs64_224.py',
+    '../_base_/schedules/scene_bs64_adamw_rvsa.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(head=dict(num_classes=45))
+
+default_hooks = dict(checkpoint=dict(interval=10, max_keep_ckpts=3, save_best='auto'))

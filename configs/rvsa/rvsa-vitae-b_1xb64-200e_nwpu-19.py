@@ -1,0 +1,7 @@
+_base_ = ['./rvsa-vit-b_1xb64-200e_nwpu-19.py']
+
+model = dict(
+    backbone=dict(
+        arch='vitae-b', init_cfg=dict(checkpoint='checkpoints/mae-vitae-b_millionaid.pth')
+    )
+)
