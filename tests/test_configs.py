@@ -157,6 +157,22 @@ def test_qformer_recipe(name: str, drop_path: float, push: float | None) -> None
     check_mixing(cfg)
 
 
+def test_qformer_at_384_pixels() -> None:
+    """The recipe of 224 pixels, but for the sizes of the images."""
+    cfg = load_config(ROOT / 'configs/qformer/qformer-t_8xb128_in1k-384px.py')
+    small = load_config(ROOT / 'configs/qformer/qformer-t_8xb128_in1k.py')
+    assert cfg.model == small.model and cfg.optim_wrapper == small.optim_wrapper
+    sizes = {'RandomResizedCrop': 384, 'ResizeEdge': int(256 / 224 * 384), 'CenterCrop': 384}
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        for step, other in zip(
+            cfg[name].dataset.pipeline, small[name].dataset.pipeline, strict=True
+        ):
+            size = sizes.get(step.type)
+            key = 'crop_size' if step.type == 'CenterCrop' else 'scale'
+            changed = {key: size} if size else {}
+            assert step == {'_scope_': 'mmpretrain', **other, **changed}
+
+
 @pytest.mark.parametrize('path', recipes('vitae'), ids=identifier)
 def test_vitae_recipe(path: Path) -> None:
     """Tiny has the official command, Small and larger the defaults of the official program."""

@@ -19,6 +19,7 @@ require_host('mmpose')
 STEM = 'td-hm_vitaev2-s_8xb64-210e_{}.py'
 AP10K, COCO = STEM.format('ap10k-256x256'), STEM.format('coco-256x192')
 CONFIGS = [AP10K, COCO]
+LARGE = 'td-hm_vitaev2-s_8xb32-210e_coco-384x288.py'
 SIZE = 96
 ARCH = dict(
     embed_dims=(8, 8, 8, 16),
@@ -103,7 +104,7 @@ def test_data_set_gives_heatmaps(name: str, tmp_path: Path) -> None:
     assert (found - expected).abs().max() < 1
 
 
-@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize('name', [*CONFIGS, LARGE])
 def test_loss(name: str, tmp_path: Path) -> None:
     cfg = small_config(name, tmp_path)
     init_default_scope(cfg.default_scope)
@@ -130,6 +131,18 @@ def test_recipe(name: str) -> None:
     assert (decoder.input_size, decoder.sigma) == (size, 2)
     assert decoder.heatmap_size == tuple(length // 4 for length in size)
     assert cfg.model.test_cfg.flip_test and cfg.model.test_cfg.shift_heatmap
+
+
+def test_larger_recipe() -> None:
+    """Where the official config of 384x288 pixels differs."""
+    cfg, small = pose_config(LARGE), pose_config(COCO)
+    assert cfg.model.backbone == {**small.model.backbone, 'drop_path_rate': 0.6}
+    assert cfg.optim_wrapper.optimizer == {**small.optim_wrapper.optimizer, 'lr': 1e-5}
+    assert cfg.param_scheduler == small.param_scheduler
+    assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size == 256
+    decoder = cfg.model.head.decoder
+    assert (decoder.input_size, decoder.heatmap_size) == ((288, 384), (72, 96))
+    assert decoder.sigma == 3 and cfg.model.head.in_channels == 512
 
 
 def test_head_is_the_simple_one() -> None:

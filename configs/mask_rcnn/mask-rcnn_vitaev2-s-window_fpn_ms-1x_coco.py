@@ -1,0 +1,5 @@
+_base_ = ['./mask-rcnn_vitaev2-s_fpn_ms-1x_coco.py']
+
+model = dict(
+    backbone=dict(arch='s-window', init_cfg=dict(checkpoint='checkpoints/vitaev2-s-window.pth'))
+)
