@@ -254,8 +254,8 @@ def test_potsdam_tests_whole_images(tmp_path: Path) -> None:
         windows.append(tuple(inputs.shape[2:]))
         return torch.eye(5)[0].view(1, 5, 1, 1).expand(-1, -1, *inputs.shape[2:])
 
-    model.encode_decode = predict
-    (result,) = model.test_step(data)
+    with patch.object(model, 'encode_decode', predict):
+        (result,) = model.test_step(data)
     assert windows == [(512, 512)] * 4
     assert result.pred_sem_seg.data.shape == (1, 600, 700)
     metric = METRICS.build(cfg.test_evaluator)

@@ -169,7 +169,7 @@ def test_recipes_read_the_official_lists(name: str, classes: int, tmp_path: Path
     ],
 )
 def test_poly_decay_counts_from_the_first_iteration(name: str, iterations: int) -> None:
-    """mmseg 0.x multiplies it by the warm-up: the top is 6e-5 * (1 - 1500 / iterations)."""
+    """The official mmseg 0.x multiplies it by the warm-up, which ends below 6e-5."""
     cfg = load_config(ROOT / f'configs/upernet/{name}.py')
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=6e-5)
     schedules = [

@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from mmvsa.models.backbones import Backbone, ViTAEv2
-from mmvsa.models.layers import SampledWindowAttention, WindowAttention
+from mmvsa.models.layers import Attention, SampledWindowAttention, WindowAttention
 
 # Recipes of the project's own.
 OWN = ('quickstart', 'matting')
@@ -92,7 +92,7 @@ def dropouts(module: nn.Module) -> set[float]:
     """The rates of every dropout below a module, those of attention weights with them."""
     modules = list(module.modules())
     rates = {m.p for m in modules if isinstance(m, nn.Dropout)}
-    return rates | {m.attn_drop for m in modules if hasattr(m, 'attn_drop')}
+    return rates | {m.attn_drop for m in modules if isinstance(m, Attention)}
 
 
 def check_dropout(backbone: Backbone, rate: float) -> None:
