@@ -121,7 +121,7 @@ def checkpoint_folder(cfg: Config) -> Path:
     """Return where the hook of the config writes checkpoints, as MMEngine composes it."""
     hook = cfg.get('default_hooks', {}).get('checkpoint') or {}
     work_dir, out_dir = cfg.work_dir, hook.get('out_dir')
-    if out_dir in (None, work_dir):
+    if out_dir in (None, os.path.abspath(work_dir)):
         return Path(work_dir)
     return Path(out_dir, os.path.basename(work_dir.rstrip(os.sep)))
 

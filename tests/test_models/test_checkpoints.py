@@ -350,7 +350,7 @@ def test_keys_are_shown_as_they_stand_in_the_file():
 
 
 def test_a_model_of_a_host_package_takes_its_own_names():
-    """mmpretrain's Swin has names that are converted for a model of mmvsa."""
+    """The names of mmpretrain's Swin are converted only for a model of mmvsa."""
     from mmpretrain.models import ImageClassifier
 
     swin = dict(

@@ -45,7 +45,7 @@ def truncate(path: Path, size: int | None = None) -> None:
 
 
 def test_the_work_dir_is_that_of_the_command_line_or_the_config() -> None:
-    cfg = Config(dict())
+    cfg = Config({})
     use_work_dir(cfg, 'configs/a.py')
     assert cfg.work_dir == './work_dirs/a'
     use_work_dir(cfg, 'configs/b.py')
@@ -175,9 +175,10 @@ def test_one_training_at_a_time(tmp_path: Path) -> None:
         f'with claimed({str(tmp_path)!r}):\n'
         "    print('in', flush=True)\n    sys.stdin.read()\n"
     )
-    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     (tmp_path / '.epoch_1.pth.123.tmp').touch()
-    with subprocess.Popen([sys.executable, '-c', code], **pipes) as other:
+    with subprocess.Popen(
+        [sys.executable, '-c', code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
         assert other.stdout and b'in\n' in iter(other.stdout.readline, b'')
         (tmp_path / '.epoch_2.pth.123.tmp').touch()
         with pytest.raises(UsageError, match='another training runs in'), claimed(tmp_path):

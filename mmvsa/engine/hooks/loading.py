@@ -69,7 +69,7 @@ def _check_resumed(
     weights, report = fit_weights(model, checkpoint, source, exact=True)
     if report.resized:
         raise CheckpointError(f'{source}: {report.resized[0]} (resized); {_OTHER_MODEL}')
-    if weights.keys() == checkpoint['state_dict'].keys():
+    if weights.keys() == checkpoint.setdefault('state_dict', weights).keys():
         averaged = checkpoint.get('ema_state_dict', {})
         inner = {key.removeprefix('module.'): value for key, value in averaged.items()}
         inner.pop('steps', None)

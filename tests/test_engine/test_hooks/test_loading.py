@@ -99,7 +99,7 @@ def test_a_test_takes_no_part() -> None:
         (changed(Model(), head__fc__bias=torch.ones(3, dtype=torch.complex64)), 'complex64'),
         (changed(Model(), head__fc__bias=torch.ones(3, device='meta')), 'a meta tensor'),
         (changed(Model(), head__fc__bias=torch.ones(3).to_sparse()), 'sparse_coo'),
-        ({**Model().state_dict(), 7: torch.ones(1)}, 'the key 7 is a int'),
+        (dict[Any, Any](changed(Model())) | {7: torch.ones(1)}, 'the key 7 is a int'),
     ],
 )
 @pytest.mark.parametrize('train', [True, False])
@@ -123,6 +123,12 @@ def resume(model: nn.Module, checkpoint: dict[str, Any], **options: Any) -> dict
 @pytest.mark.parametrize('options', [dict(fused=True), dict(amsgrad=True)])
 def test_a_training_resumes(options: dict[str, Any]) -> None:
     resume(Model(), resumable(Model(), **options), **options)
+
+
+def test_weights_in_another_place_resume() -> None:
+    checkpoint = resumable(Model())
+    checkpoint['model'] = checkpoint.pop('state_dict')
+    assert resume(Model(), checkpoint)['state_dict'].keys() == Model().state_dict().keys()
 
 
 @pytest.mark.parametrize('classes', [2, 5])
@@ -191,9 +197,11 @@ def test_a_wrapped_model() -> None:
         def merge_preds(self, data_samples_list: list) -> list:
             return data_samples_list
 
-    inner = Model()
-    inner.test_step = lambda data: data
-    load(Average(inner), dict(state_dict=Model().state_dict()), train=False)
+    class Tested(Model):
+        def test_step(self, data: object) -> object:
+            return data
+
+    load(Average(Tested()), dict(state_dict=Model().state_dict()), train=False)
 
 
 def test_the_source_of_an_automatic_resume() -> None:

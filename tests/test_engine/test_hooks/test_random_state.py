@@ -4,6 +4,7 @@ import io
 import random
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,8 +56,9 @@ def test_the_states_of_all_generators_come_back() -> None:
 def batches(first: int, workers: int, count: int = 4, epochs: int = 1, seed: int = 0) -> list:
     """Return the first batches that a loader draws from iteration ``first`` on."""
     dataset = Numbers()
-    seeded = dataset.__getitems__ = SeededBatches(dataset, seed)
-    options = dict(num_workers=workers, persistent_workers=True, collate_fn=list)
+    seeded = SeededBatches(dataset, seed)
+    setattr(dataset, '__getitems__', seeded)  # noqa: B010 - mypy knows no such method
+    options: dict[str, Any] = dict(num_workers=workers, persistent_workers=True, collate_fn=list)
     loader = DataLoader(dataset, batch_size=2, **options)
     drawn = []
     for epoch in range(epochs):
