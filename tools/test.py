@@ -15,7 +15,7 @@ from mmvsa.utils import (
     use_tta,
     write_results,
 )
-from mmvsa.utils.runner import check_checkpoint
+from mmvsa.utils.work_dir import check_checkpoint
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -55,7 +55,7 @@ def main() -> None:
             install_safe_loading()
         cfg = load_config(args.config, args.cfg_options)
         check_checkpoint(args.checkpoint)
-        cfg.load_from = args.checkpoint
+        cfg.update(load_from=args.checkpoint, resume=False)
         if args.show_dir:
             use_show_dir(cfg, args.show_dir)
         if args.tta:

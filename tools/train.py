@@ -9,11 +9,14 @@ from mmvsa.models import install_safe_loading
 from mmvsa.utils import (
     UsageError,
     build_runner,
+    claimed,
     leave_group,
     load_config,
     usage_errors,
     use_amp,
+    use_fresh_start,
     use_resume,
+    use_work_dir,
 )
 from mmvsa.utils.runner import check_pretrained
 
@@ -29,7 +32,8 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='continue: from a checkpoint, or alone from the latest one in the work dir',
+        help='continue: from a checkpoint, from the newest one of a folder, or, alone, from that '
+        'of the work dir',
     )
     parser.add_argument(
         '--amp',
@@ -70,12 +74,21 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
         cfg.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
     if args.amp:
         use_amp(cfg, None if args.amp == 'auto' else args.amp)
-    if args.resume:
-        use_resume(cfg, args.resume, args.work_dir)
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise UsageError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
         cfg.auto_scale_lr.enable = True
+
+
+def train(cfg: Config, args: argparse.Namespace) -> None:
+    """Train in the work dir, from the beginning or from a checkpoint."""
+    if args.resume or cfg.get('resume'):
+        resume = args.resume or cfg.load_from or 'auto'
+        use_resume(cfg, resume, trust=args.trust_checkpoint)
+    else:
+        use_fresh_start(cfg)
+    loaders = ('train_dataloader', 'val_dataloader')
+    build_runner(cfg, args.config, args.work_dir, args.launcher, loaders).train()
 
 
 def main() -> None:
@@ -86,9 +99,9 @@ def main() -> None:
         cfg = load_config(args.config, args.cfg_options)
         apply_options(cfg, args)
         check_pretrained(cfg)
-        loaders = ('train_dataloader', 'val_dataloader')
-        runner = build_runner(cfg, args.config, args.work_dir, args.launcher, loaders)
-        runner.train()
+        use_work_dir(cfg, args.config, args.work_dir)
+        with claimed(cfg.work_dir, args.launcher):
+            train(cfg, args)
     leave_group()
 
 

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from mmengine._strategy import FSDPStrategy
+from mmengine.hooks import EMAHook
 from mmengine.runner import FlexibleRunner as _FlexibleRunner
 
 from mmvsa.registry import RUNNERS
+from mmvsa.utils.errors import UsageError
 
 
 @RUNNERS.register_module()
@@ -14,7 +17,20 @@ class FlexibleRunner(_FlexibleRunner):
     MMEngine's counts again by itself. Where a validation finds a new best model, its
     ``CheckpointHook`` writes the latest checkpoint once more, which then is one epoch ahead: a run
     that resumes from it leaves an epoch out.
+
+    Raises:
+        UsageError: an average of the weights is asked for from a sharded model.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        averages = [type(hook).__name__ for hook in self.hooks if isinstance(hook, EMAHook)]
+        if averages and isinstance(self.strategy, FSDPStrategy):
+            raise UsageError(
+                f'{averages[0]} does not work with {type(self.strategy).__name__}: it copies the '
+                'whole model, which no process has; take it out of custom_hooks, or train without '
+                'strategy and runner_type'
+            )
 
     def save_checkpoint(
         self, out_dir: str, filename: str, *args: Any, meta: dict | None = None, **kwargs: Any

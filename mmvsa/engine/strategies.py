@@ -1,5 +1,6 @@
 """Sharded training: MMEngine's FSDP strategy, made to train as the unsharded model does."""
 
+import copy
 import os
 from typing import Any
 
@@ -41,8 +42,12 @@ class FSDPStrategy(_FSDPStrategy):
         state_dict_cfg: by default ``'full'``: one checkpoint like that of other runs, whose
             weights load without sharding.
         kwargs: those of MMEngine's strategy.
+
+    Attributes:
+        whole_model: The model before it was sharded, on the meta device.
     """
 
+    whole_model: nn.Module
     model_wrapper: dict[str, Any] | None
 
     def __init__(
@@ -73,6 +78,7 @@ class FSDPStrategy(_FSDPStrategy):
         return super().prepare(model, optim_wrapper=optim_wrapper, **kwargs)
 
     def _wrap_model(self, model: nn.Module) -> nn.Module:
+        self.whole_model = _without_values(model)
         if self._optim_config is not None:
             self._build_whole_optimizer(model, self._optim_config)
         defaults = dict(
@@ -105,6 +111,11 @@ class FSDPStrategy(_FSDPStrategy):
             self._whole.clip_func = _clip_whole_norm(model)
         return self._whole
 
+    def whole_parameters(self) -> list[list[Tensor]]:
+        """Return the parameters of each group of the optimizer, whole and without values."""
+        whole = dict(self.whole_model.named_parameters())
+        return [[whole[name] for name in names] for names in self._groups]
+
     def load_optim_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Each process takes its share of a checkpoint's optimizer state."""
         shard = FullyShardedDataParallel.optim_state_dict_to_load(
@@ -116,6 +127,14 @@ class FSDPStrategy(_FSDPStrategy):
 def is_cell(module: nn.Module) -> bool:
     """Whether a module is a cell (or block) of one of the backbones."""
     return isinstance(module, Block)
+
+
+def _without_values(model: nn.Module) -> nn.Module:
+    """Return a copy of a model on the meta device: names, shapes and types of its tensors."""
+    tensors: dict[int, Tensor] = {id(buffer): buffer.to('meta') for buffer in model.buffers()}
+    for p in model.parameters():
+        tensors[id(p)] = nn.Parameter(p.to('meta'), p.requires_grad)
+    return copy.deepcopy(model, tensors)
 
 
 def _own_device() -> torch.device:

@@ -15,6 +15,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
+from mmengine.model import update_init_info
+from mmengine.model.weight_init import PretrainedInit as _PretrainedInit
+from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor, nn
 
 from .conversions import (
@@ -92,7 +95,7 @@ def _find_weights(content: Mapping[Any, Any], source: str) -> StateDict:
             f'{source} holds no state dict; looked at the top and in {CONTAINERS}'
         )
     for key, value in tensors.items():
-        _check_plain(key, value, source)
+        check_plain(key, value, source)
     return tensors
 
 
@@ -106,7 +109,7 @@ def _tensors_in(content: Mapping[Any, Any], depth: int = 3) -> dict[Any, Tensor]
     return {key: value for key, value in content.items() if isinstance(value, Tensor)}
 
 
-def _check_plain(key: Any, value: Tensor, source: str) -> None:
+def check_plain(key: Any, value: Tensor, source: str) -> None:
     """Raise CheckpointError unless a tensor has a name, and values in memory."""
     if not isinstance(key, str):
         raise CheckpointError(f'{source}: the key {key!r} is a {type(key).__name__}, not a name')
@@ -192,7 +195,9 @@ _RESIZERS: dict[str, Callable[[Tensor, torch.Size], Tensor]] = {
 }
 
 
-def select_part(state_dict: Mapping[str, Tensor], model: nn.Module, prefix: str = '') -> StateDict:
+def select_part(
+    state_dict: Mapping[str, Tensor], model: nn.Module, prefix: str = '', *, search: bool = True
+) -> StateDict:
     """Return the part of a file that fits ``model``, with the names of ``model``.
 
     Takes a classifier's, a detector's or a backbone's file, for a whole model (with a
@@ -203,6 +208,7 @@ def select_part(state_dict: Mapping[str, Tensor], model: nn.Module, prefix: str 
         state_dict: the tensors of the file.
         model: what they are for.
         prefix: takes only the keys that start with it, and cuts it off.
+        search: look for a prefix under which the file holds the model.
 
     Raises:
         CheckpointError: no key starts with ``prefix``, the model stands under several prefixes,
@@ -215,7 +221,7 @@ def select_part(state_dict: Mapping[str, Tensor], model: nn.Module, prefix: str 
     if prefix:
         return _with_names_of(_cut(plain, prefix), model)
     part = _with_names_of(plain, model)
-    if _fits(part, model):
+    if not search or _fits(part, model):
         return part
     found = {name: _with_names_of(_cut(plain, name), model) for name in _prefixes(plain, model)}
     found = {name: inner for name, inner in found.items() if _fits(inner, model)}
@@ -232,7 +238,14 @@ def _cut(state_dict: StateDict, prefix: str) -> StateDict:
 
 
 def _with_names_of(part: StateDict, model: nn.Module) -> StateDict:
-    """Return a backbone's or a whole model's tensors with the names of ``model``."""
+    """Return a backbone's or a whole model's tensors with the names of ``model``.
+
+    A model of a host package has the names of its own files, which for others are to be converted.
+    """
+    return max(_converted(part, model), part, key=lambda names: _num_matched(names, model))
+
+
+def _converted(part: StateDict, model: nn.Module) -> StateDict:
     has_backbone = isinstance(getattr(model, 'backbone', None), nn.Module)
     start = 'backbone.'
     inner = {k[len(start) :]: v for k, v in part.items() if k.startswith(start)}
@@ -313,15 +326,67 @@ def load_pretrained(
         source, content = 'the state dict', checkpoint
     else:
         source, content = os.fsdecode(checkpoint), read_checkpoint(checkpoint)
-    weights = _find_weights(content, source)
-    report = LoadReport()
-    part = resize_to_model(select_part(weights, model, prefix), model, report)
-    fitting = _sort_keys(part, model, report)
-    _check_matched(report, model, source, weights)
-    _check_values(fitting, model, source)
+    return _load(model, content, source, prefix)
+
+
+def _load(model: nn.Module, content: Mapping[Any, Any], source: str, prefix: str) -> LoadReport:
+    fitting, report = fit_weights(model, content, source, prefix)
     model.load_state_dict(fitting, strict=False)
     print_log(f'{source}: {report}', logger='current')
     return report
+
+
+class PretrainedInit(_PretrainedInit):
+    """MMEngine's initialization by a checkpoint, with the rules of :func:`load_pretrained`."""
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load the checkpoint into a module."""
+        from mmengine.runner import CheckpointLoader
+
+        content = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location)
+        _load(module, content, self.checkpoint, self.prefix or '')
+        if hasattr(module, '_params_init_info'):
+            update_init_info(module, init_info=self._get_init_info())
+
+
+def install_pretrained_init() -> None:
+    """Make ``init_cfg=dict(type='Pretrained')`` of any module follow :func:`load_pretrained`."""
+    WEIGHT_INITIALIZERS.register_module(name='Pretrained', module=PretrainedInit, force=True)
+
+
+def fit_weights(
+    model: nn.Module,
+    content: Mapping[Any, Any],
+    source: str,
+    prefix: str = '',
+    *,
+    exact: bool = False,
+) -> tuple[StateDict, LoadReport]:
+    """Return the weights of a checkpoint that can be loaded into a model, which is not changed.
+
+    Args:
+        model: what they are for; only the names, shapes and types of its tensors are looked at.
+        content: the checkpoint.
+        source: its name, for messages.
+        prefix: take only the keys that start with it, and cut it off.
+        exact: refuse a file that lacks a tensor of the model, has others, or holds the model under
+            a prefix.
+
+    Returns:
+        The tensors by the names of the model, and what became of the others.
+
+    Raises:
+        CheckpointError: as for :func:`load_pretrained`.
+    """
+    weights = _find_weights(content, source)
+    report = LoadReport()
+    part = select_part(weights, model, prefix, search=not exact)
+    fitting = _sort_keys(resize_to_model(part, model, report), model, report)
+    _check_matched(report, model, source, weights)
+    if exact:
+        _check_exact(report, model, source)
+    _check_values(fitting, model, source)
+    return fitting, report
 
 
 def _sort_keys(part: StateDict, model: nn.Module, report: LoadReport) -> StateDict:
@@ -358,6 +423,34 @@ def _check_matched(report: LoadReport, model: nn.Module, source: str, weights: S
         f'{message}. The file has {_sample(weights)}; the model has {_sample(names)}. '
         'Is it a checkpoint of this model?'
     )
+
+
+def _check_exact(report: LoadReport, model: nn.Module, source: str) -> None:
+    reasons = []
+    if report.mismatched:
+        reasons.append(f'of another shape (file, model): {_first(report.mismatched)}')
+        reasons += _other_classes(report.mismatched, model)
+    if report.missing:
+        reasons.append(f'not in the file: {_first(report.missing)}')
+    if report.unexpected:
+        reasons.append(f'not in the model: {_first(report.unexpected)}')
+    if reasons:
+        raise CheckpointError(f'{source} is not of the model of the config; {"; ".join(reasons)}')
+
+
+def _other_classes(mismatched: Iterable[str], model: nn.Module) -> list[str]:
+    """Say that a head is of another number of classes, where that is all that differs."""
+    for name, module in model.named_modules():
+        classes = getattr(module, 'num_classes', None)
+        for line in mismatched:
+            found = re.fullmatch(rf'{re.escape(name)}\..*: \((\d+),(.*)\), \({classes},\2\)', line)
+            if found:
+                return [f'the checkpoint is of {found[1]} classes, the config of {classes}']
+    return []
+
+
+def _first(items: list[str], count: int = 3) -> str:
+    return ', '.join(items[:count]) + (f', ... ({len(items)})' if len(items) > count else '')
 
 
 def _check_values(fitting: StateDict, model: nn.Module, source: str) -> None:

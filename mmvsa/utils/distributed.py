@@ -1,6 +1,9 @@
 """Processes without a GPU: MMEngine's own initialization always selects a CUDA device."""
 
+import datetime
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -17,14 +20,36 @@ _VARIABLES = {
 
 
 def init_without_gpu(cfg: Config, launcher: str) -> None:
-    """Join a gloo group and tell MMEngine to wrap the model without device ids."""
+    """Join a gloo group and tell MMEngine to wrap the model without device ids.
+
+    ``env_cfg.dist_cfg`` holds as with a GPU: after its ``timeout``, in seconds, a process that
+    waits for another one fails, and the launcher ends the run.
+
+    Raises:
+        UsageError: a variable of the launcher is missing, or PyTorch does not take ``dist_cfg``.
+    """
     _export_ranks(launcher)
     if not dist.is_initialized():
-        dist.init_process_group('gloo')
+        _init_group(cfg.get('env_cfg', {}).get('dist_cfg') or {})
     wrapper = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
     if cfg.get('find_unused_parameters'):
         wrapper['find_unused_parameters'] = True
     cfg.setdefault('model_wrapper_cfg', wrapper)
+
+
+def _init_group(dist_cfg: Mapping[str, Any]) -> None:
+    options = {key: value for key, value in dist_cfg.items() if key != 'backend'}
+    try:
+        if 'timeout' in options:
+            options['timeout'] = datetime.timedelta(seconds=options['timeout'])
+        dist.init_process_group('gloo', **options)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f'env_cfg.dist_cfg={dict(dist_cfg)} is not valid: {error}') from error
+
+
+def is_first_process(launcher: str) -> bool:
+    """Whether this is the process that writes, by the variables of the launcher."""
+    return launcher == 'none' or os.environ.get(_VARIABLES[launcher][0], '0') == '0'
 
 
 def leave_group() -> None:

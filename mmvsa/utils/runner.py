@@ -1,17 +1,20 @@
 """From a config and the options of a tool to MMEngine's runner."""
 
 import os
-import tempfile
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
+
+from mmvsa.models.checkpoints import install_pretrained_init
 
 from .config import CONFIG_ROOT
 from .data import LOADERS, check_datasets
 from .distributed import has_gpu, init_without_gpu
 from .errors import UsageError
+from .files import install_whole_files
+from .work_dir import check_writable, use_work_dir
 
 
 def build_runner(
@@ -34,10 +37,13 @@ def build_runner(
         UsageError: a dataset is missing, the work dir cannot be written.
     """
     cfg.launcher = launcher
-    cfg.work_dir = work_dir or cfg.get('work_dir') or f'./work_dirs/{Path(config_path).stem}'
-    _check_writable(Path(cfg.work_dir))
+    use_work_dir(cfg, config_path, work_dir)
+    check_writable(cfg.work_dir)
     check_datasets(cfg, loaders)
     _complete_dataloaders(cfg)
+    install_whole_files()
+    install_pretrained_init()
+    _add_hooks(cfg)
     if not has_gpu() and cfg.get('env_cfg', {}).get('dist_cfg'):
         cfg.env_cfg.dist_cfg.backend = 'gloo'
     if launcher != 'none' and not has_gpu():
@@ -45,6 +51,16 @@ def build_runner(
     if launcher == 'none' and cfg.get('strategy'):
         _drop_strategy(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def _add_hooks(cfg: Config) -> None:
+    """Let checkpoints be written, checked and resumed as mmvsa does it, in any host's config."""
+    hooks = cfg.setdefault('default_hooks', ConfigDict())
+    hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))
+    if hooks.checkpoint and hooks.checkpoint.get('type') == 'CheckpointHook':
+        hooks.checkpoint.type = 'mmvsa.CheckpointHook'
+    hooks.checkpoint_guard = dict(type='mmvsa.CheckpointGuardHook')
+    hooks.random_state = dict(type='mmvsa.RandomStateHook')
 
 
 def _drop_strategy(cfg: Config) -> None:
@@ -72,33 +88,6 @@ def use_amp(cfg: Config, dtype: str | None = None) -> None:
         wrapper.pop('loss_scale', None)
 
 
-def use_resume(cfg: Config, resume: str, work_dir: str | None = None) -> None:
-    """Continue from a checkpoint, or with ``'auto'`` from the latest in the work dir.
-
-    Raises:
-        UsageError: the checkpoint does not exist.
-    """
-    cfg.resume = True
-    cfg.load_from = None
-    if resume != 'auto':
-        check_checkpoint(resume)
-        cfg.load_from = resume
-        return
-    work_dir = work_dir or cfg.get('work_dir')
-    if work_dir and os.path.isdir(work_dir) and find_latest_checkpoint(work_dir) is None:
-        print(f'nothing to resume in {work_dir}: training starts from the beginning')
-
-
-def check_checkpoint(path: str) -> None:
-    """Raise UsageError unless the checkpoint exists; the message names those beside it."""
-    if '://' in path or os.path.isfile(path):
-        return
-    folder = Path(path).parent
-    beside = sorted(file.name for file in folder.glob('*.pth')) if folder.is_dir() else []
-    listing = f'; {folder} has {", ".join(beside)}' if beside else ''
-    raise UsageError(f'checkpoint {path} does not exist{listing}')
-
-
 def check_pretrained(cfg: Config) -> None:
     """Raise UsageError if a local checkpoint that the model starts from does not exist.
 
@@ -118,18 +107,6 @@ def check_pretrained(cfg: Config) -> None:
                 f'name another with --cfg-options {key}.init_cfg.checkpoint=PATH, or train from '
                 f'scratch with {key}.init_cfg=None'
             )
-
-
-def _check_writable(work_dir: Path) -> None:
-    try:
-        work_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=work_dir):
-            pass
-    except OSError as error:
-        raise UsageError(
-            f'cannot write to the work dir {work_dir} ({error.strerror}); name another one with '
-            '--work-dir PATH'
-        ) from error
 
 
 def _complete_dataloaders(cfg: Config) -> None:

@@ -7,6 +7,8 @@ import pytest
 import torch
 from helpers.cli import run_command, run_tool, tiny_config
 
+from mmvsa.engine.strategies import _without_values
+
 # Nothing is random. Decay and epsilon are large, so that faults in decay or clipping show and
 # gradients of rounding errors alone do not.
 SHARDED = """
@@ -37,6 +39,18 @@ def train_sharded(config: Path, work_dir: Path, *options: str) -> str:
         port = str(free.getsockname()[1])
     args = (config, 2, '--work-dir', work_dir, *options)
     return run_command('bash', 'tools/dist_train.sh', *args, PORT=port)
+
+
+def test_the_whole_model_is_kept_without_values() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    model[0].weight.requires_grad_(False)
+    kept = _without_values(model)
+    assert [key for key, _ in kept.named_parameters()] == [k for k, _ in model.named_parameters()]
+    assert not kept[0].weight.requires_grad and kept[0].bias.requires_grad
+    for key, value in model.state_dict().items():
+        other = kept.state_dict()[key]
+        assert not value.is_meta and other.is_meta
+        assert (other.shape, other.dtype) == (value.shape, value.dtype)
 
 
 @pytest.mark.slow

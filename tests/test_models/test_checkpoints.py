@@ -7,6 +7,9 @@ import pytest
 import torch
 from helpers.reference import state_dict
 from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.model import BaseModule
+from mmengine.model.weight_init import PretrainedInit as MMEnginesInit
+from mmengine.registry import WEIGHT_INITIALIZERS
 
 from mmvsa import get_model
 from mmvsa.models import (
@@ -17,6 +20,7 @@ from mmvsa.models import (
     load_pretrained,
     read_state_dict,
 )
+from mmvsa.models.checkpoints import install_pretrained_init
 
 REFERENCE = 'ViTAEv2_VSA_S'
 
@@ -343,3 +347,57 @@ def test_keys_are_shown_as_they_stand_in_the_file():
     content = with_prefix('module.other.', tiny().state_dict())
     with pytest.raises(CheckpointError, match='The file has module.other.'):
         load_pretrained(ViTAEv2('s-vsa'), content)
+
+
+def test_a_model_of_a_host_package_takes_its_own_names():
+    """The names of mmpretrain's Swin are converted only for a model of mmvsa."""
+    from mmpretrain.models import ImageClassifier
+
+    swin = dict(
+        type='SwinTransformer',
+        arch=dict(embed_dims=8, depths=[1] * 4, num_heads=[1] * 4),
+        img_size=64,
+        window_size=2,
+    )
+    head = dict(type='LinearClsHead', num_classes=3, in_channels=64)
+    model, other = (ImageClassifier(swin, dict(type='GlobalAveragePooling'), head) for _ in '12')
+    report = load_pretrained(model, other.state_dict())
+    assert not report.missing and not report.unexpected
+    for key, value in other.state_dict().items():
+        assert torch.equal(model.state_dict()[key], value), key
+
+
+@pytest.fixture
+def pretrained_init():
+    install_pretrained_init()
+    yield
+    WEIGHT_INITIALIZERS.register_module(name='Pretrained', module=MMEnginesInit, force=True)
+
+
+def test_every_init_cfg_follows_the_rules(tmp_path, pretrained_init):
+    """MMEngine's takes whatever has the same names, and only warns."""
+
+    class Head(BaseModule):
+        def __init__(self, **init_cfg):
+            super().__init__(dict(type='Pretrained', checkpoint=str(path), **init_cfg))
+            self.fc = torch.nn.Linear(3, 2)
+
+    path, fc = tmp_path / 'head.pth', torch.nn.Linear(3, 2)
+    torch.save({f'head.fc.{key}': value for key, value in fc.state_dict().items()}, path)
+    head = Head(prefix='head.')
+    head.init_weights()
+    assert torch.equal(head.fc.weight, fc.weight)
+    torch.save({'x.weight': torch.ones(1)}, path)
+    with pytest.raises(CheckpointError, match='fits only 0 of the 2 tensors'):
+        Head().init_weights()
+
+
+def test_counters_in_floating_point():
+    """Old files have them so; a whole number stays what it is."""
+    model = torch.nn.BatchNorm2d(2)
+    weights = {**model.state_dict(), 'num_batches_tracked': torch.tensor(7.0)}
+    load_pretrained(model, weights)
+    assert model.num_batches_tracked == 7 and model.num_batches_tracked.dtype == torch.int64
+    weights['num_batches_tracked'] = torch.tensor(7.5)
+    with pytest.raises(CheckpointError, match='num_batches_tracked is torch.float32'):
+        load_pretrained(model, weights)

@@ -159,7 +159,7 @@ def test_a_failed_write_leaves_nothing(tool, official_file, tmp_path, monkeypatc
     path.write_bytes(b'precious')
 
     def fill_the_disk(content, target):
-        Path(target).write_bytes(b'half')
+        target.write(b'half')
         raise OSError('No space left on device')
 
     monkeypatch.setattr(tool.torch, 'save', fill_the_disk)

@@ -5,7 +5,7 @@ import torch.distributed as dist
 from mmengine.config import Config
 
 from mmvsa.utils import UsageError, leave_group
-from mmvsa.utils.distributed import init_without_gpu
+from mmvsa.utils.distributed import init_without_gpu, is_first_process
 
 
 @pytest.mark.parametrize(('launcher', 'variable'), [('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID')])
@@ -30,3 +30,25 @@ def test_a_group_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     leave_group()
     assert not dist.is_initialized()
     leave_group()  # nothing to leave
+
+
+@pytest.mark.parametrize('options', [dict(timeout='soon'), dict(timout=15)])
+def test_wrong_options_of_the_group(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
+) -> None:
+    slurm = dict(SLURM_PROCID='0', SLURM_NTASKS='1', SLURM_LOCALID='0', MASTER_PORT='0')
+    for name, value in slurm.items():
+        monkeypatch.setenv(name, value)
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'):
+        monkeypatch.setenv(name, '')
+    cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl', **options))))
+    with pytest.raises(UsageError, match=r'env_cfg.dist_cfg=.*is not valid'):
+        init_without_gpu(cfg, 'slurm')
+    assert not dist.is_initialized()
+
+
+def test_the_first_process_is_known_before_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('SLURM_PROCID', '1')
+    assert is_first_process('none') and not is_first_process('slurm')
+    monkeypatch.setenv('SLURM_PROCID', '0')
+    assert is_first_process('slurm')

@@ -1,14 +1,12 @@
 """From a config to a runner."""
 
-from pathlib import Path
-
 import pytest
 from helpers.cli import ROOT
 from mmengine.config import Config
 
-from mmvsa.utils import UsageError, load_config, use_amp, use_resume
+from mmvsa.utils import UsageError, load_config, use_amp
 from mmvsa.utils.distributed import has_gpu
-from mmvsa.utils.runner import _complete_dataloaders, check_checkpoint
+from mmvsa.utils.runner import _add_hooks, _complete_dataloaders
 
 COCO = ROOT / 'configs/mask_rcnn/mask-rcnn_vitaev2-s-vsa_fpn_ms-1x_coco.py'
 
@@ -38,19 +36,21 @@ def test_amp_on_a_cpu() -> None:
     assert cfg.optim_wrapper == dict(type='mmvsa.CpuAmpOptimWrapper')
 
 
-def test_resume(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    cfg = Config(dict(load_from='weights.pth'))
-    use_resume(cfg, 'auto', str(tmp_path))
-    assert cfg.resume is True and cfg.load_from is None
-    assert f'nothing to resume in {tmp_path}' in capsys.readouterr().out
-    checkpoint = tmp_path / 'epoch_1.pth'
-    checkpoint.touch()
-    use_resume(cfg, str(checkpoint))
-    assert cfg.load_from == str(checkpoint)
+def test_hooks_of_checkpoints_are_added_to_any_config() -> None:
+    cfg = Config(dict(default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=2))))
+    _add_hooks(cfg)
+    assert cfg.default_hooks.checkpoint == dict(type='mmvsa.CheckpointHook', interval=2)
+    assert {'checkpoint_guard', 'random_state'} < cfg.default_hooks.keys()
+    once = cfg.to_dict()
+    _add_hooks(cfg)
+    assert cfg.to_dict() == once
 
-
-def test_missing_checkpoint_names_those_next_to_it(tmp_path: Path) -> None:
-    (tmp_path / 'epoch_1.pth').touch()
-    with pytest.raises(UsageError, match='epoch_2.pth does not exist; .* has epoch_1.pth'):
-        check_checkpoint(str(tmp_path / 'epoch_2.pth'))
-    check_checkpoint('s3://bucket/epoch_2.pth')
+    others = Config(dict(default_hooks=dict(checkpoint=dict(type='MyHook'))))
+    _add_hooks(others)
+    assert others.default_hooks.checkpoint.type == 'MyHook'
+    without = Config(dict(default_hooks=dict(checkpoint=None)))
+    _add_hooks(without)
+    assert without.default_hooks.checkpoint is None
+    bare = Config()
+    _add_hooks(bare)
+    assert bare.default_hooks.checkpoint.type == 'mmvsa.CheckpointHook'

@@ -20,6 +20,7 @@ from mmvsa.apis.model import collect_models
 from mmvsa.models import CheckpointError, read_state_dict
 from mmvsa.models.conversions import StateDict, adapt_state_dict, find_family
 from mmvsa.registry import MODELS
+from mmvsa.utils.files import whole_file
 
 PARTS = ('classifier', 'backbone')
 
@@ -115,13 +116,8 @@ def write(conversion: Conversion, source: str, path: Path) -> None:
         converted_from=os.path.basename(source),
         recognized=conversion.kind,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        torch.save(dict(state_dict=conversion.state_dict, meta=meta), unfinished)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        torch.save(dict(state_dict=conversion.state_dict, meta=meta), file)
 
 
 def _one_line(error: Exception, source: str) -> str:
