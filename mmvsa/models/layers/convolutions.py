@@ -56,9 +56,11 @@ class GroupedConv2d(nn.Conv2d):
 
 def _is_half_on_gpu(x: Tensor) -> bool:
     """Return whether a convolution of ``x`` is computed on a GPU in 16 bits."""
+    if not x.is_cuda:  # the meta device, for one, has no autocast to ask about
+        return False
     autocast = torch.is_autocast_enabled(x.device.type)
     dtype = torch.get_autocast_dtype(x.device.type) if autocast else x.dtype
-    return x.is_cuda and dtype.itemsize == 2
+    return dtype.itemsize == 2
 
 
 def join_groups(weight: Tensor, groups: int, diagonal: Tensor) -> Tensor:
