@@ -14,8 +14,9 @@ from mmengine.model import BaseModule, initialize
 from torch import nn
 
 from mmvsa.models import backbones, load_pretrained, mattors
-from mmvsa.models.checks import check_int
+from mmvsa.models.checks import check_int, did_you_mean
 from mmvsa.registry import MODELS
+from mmvsa.utils.options import accepted_by
 
 
 @functools.cache
@@ -84,7 +85,7 @@ def model_config(name: str, num_classes: int = 1000, **overrides: Any) -> dict[s
             ),
         )
     )
-    config.merge_from_dict({key: value for key, value in overrides.items() if value is not None})
+    config.merge_from_dict(overrides)
     if config.backbone.get('out_type') == 'avg_featmap' and not overrides.get('neck'):
         config.neck = None  # the backbone takes the mean itself
     _set_head_channels(config)
@@ -103,10 +104,46 @@ def _set_head_channels(config: Config) -> None:
         head.in_channels = backbone.out_channels[-1]
 
 
+# Parts of mmpretrain's ImageClassifier
+_PARTS = ('backbone', 'neck', 'head', 'train_cfg', 'data_preprocessor', 'init_cfg')
+# What timm and mmpretrain call an option of the backbone
+_OTHER_NAMES = {'in_chans': 'in_channels'}
+_CURES = {
+    'checkpoint_path': 'name the file by pretrained',
+    'global_pool': 'the pooling is a neck: neck=None, or neck=dict(type=...)',
+    'pretrained_cfg': 'name a file by pretrained',
+    'img_size': 'images of any size are taken',
+    'device': 'move the model by .to(device)',
+    'window_size': 'it belongs to the arch: attention=dict(window_size=...)',
+}
+
+
+def _sort_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Move what the backbone takes into ``backbone``, as timm and mmpretrain pass it.
+
+    Raises:
+        ValueError: Nothing takes an option.
+    """
+    accepted = accepted_by(MODELS.get(collect_models()[name]['type'])) or set()
+    accepted -= {'type', '_scope_', '_delete_', 'init_cfg', 'arch', 'num_stages'}
+    known = {*accepted, *_PARTS, 'num_classes', 'pretrained', 'features_only'}
+    parts = {key: value for key, value in options.items() if key in _PARTS}
+    own: dict[str, Any] = {}
+    for key in options.keys() - parts.keys():
+        option = _OTHER_NAMES.get(key, key)
+        if option not in accepted:
+            cure = f'; {_CURES[key]}' if key in _CURES else did_you_mean(key, known)
+            raise ValueError(f'{name} takes no option {key}{cure}')
+        own[option] = options[key]
+    return {**parts, 'backbone': {**own, **parts.get('backbone', {})}} if own else parts
+
+
 def get_model(
     name: str,
     pretrained: str | os.PathLike | None = None,
     num_classes: int | None = None,
+    *,
+    features_only: bool = False,
     **overrides: Any,
 ) -> nn.Module:
     """Build a classifier of mmpretrain, a change detector of mmseg, or a matting network.
@@ -119,26 +156,60 @@ def get_model(
         pretrained: path of a checkpoint of mmvsa or of an official implementation, of a whole
             model or of a backbone; what the file lacks keeps its initial values and is reported.
         num_classes: classes of the head; by default 1000, and 2 of a change detector. A matting
-            network has none.
+            network has none. With 0, as with ``head=None``, the model returns pooled features, a
+            tuple of one (B, C).
+        features_only: return the backbone alone, which gives one map (B, C, H, W) per entry of
+            ``out_indices``; by default those of all stages, of plain transformers the last.
         overrides: merged into the config: ``backbone=dict(out_indices=(0, 1, 2, 3))``,
-            ``neck=...``, ``head=...``, ``train_cfg=...``.
+            ``neck=...``, ``head=...``, ``train_cfg=...``. Options of the backbone may stand by
+            themselves, as in timm: ``in_chans=4``, ``drop_path_rate=0.1``, ``out_indices=(1, 2)``.
 
     Raises:
         ValueError: an unknown name or a wrong option.
         mmvsa.models.CheckpointError: the file is unreadable or another model's.
     """
+    if pretrained is True:
+        raise ValueError(
+            'pretrained=True downloads nothing: give the path of a checkpoint, docs/checkpoints.md '
+            'says which'
+        )
     if name in WHOLE_MODELS:
+        if features_only:
+            raise ValueError(f'{name} is no classifier: features_only is not for it')
         model = MODELS.build(_whole_model_config(name, num_classes, overrides))
     else:
-        from mmpretrain.registry import MODELS as CLASSIFIERS
-
-        classes = 1000 if num_classes is None else check_int('num_classes', num_classes)
-        model = CLASSIFIERS.build(model_config(name, classes, **overrides))
+        model = _build_classifier(name, num_classes, features_only, overrides)
     _init_weights(model)
-    if pretrained is not None:
+    if pretrained:
         load_pretrained(model, pretrained)
         _mark_initialised(model)
     return model
+
+
+def _build_classifier(
+    name: str, num_classes: int | None, features_only: bool, overrides: dict[str, Any]
+) -> nn.Module:
+    classes = 1000 if num_classes is None else check_int('num_classes', num_classes, minimum=0)
+    if name in collect_models():
+        overrides = _sort_options(name, overrides)
+    if features_only or not classes:
+        overrides['head'] = None
+    config = model_config(name, classes, **overrides)
+    if features_only:
+        return _build_backbone(config['backbone'])
+    from mmpretrain.registry import MODELS as CLASSIFIERS
+
+    return CLASSIFIERS.build(config)
+
+
+def _build_backbone(config: dict[str, Any]) -> nn.Module:
+    """Build a backbone, by default with the maps of all stages, from the largest map on."""
+    if 'out_indices' not in config:
+        with torch.device('meta'):
+            stages = MODELS.build(config).num_stages
+        if stages <= 4:
+            config = {**config, 'out_indices': tuple(range(stages))}
+    return MODELS.build(config)
 
 
 def _whole_model_config(
@@ -166,8 +237,9 @@ def _init_weights(model: Any) -> None:
     """Initialize as ``model.init_weights()`` does, without its line for every parameter."""
     if next(model.parameters()).is_meta:
         return  # there is no memory to initialize
-    if model.backbone.init_cfg:
-        model.backbone.init_weights()
+    backbone = getattr(model, 'backbone', model)
+    if backbone.init_cfg:
+        backbone.init_weights()
     head = getattr(model, 'decode_head', None) or getattr(model, 'head', None)
     if head is not None and head.init_cfg:
         initialize(head, head.init_cfg)

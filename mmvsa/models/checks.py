@@ -91,6 +91,24 @@ def check_ints(name: str, value: Any, *, minimum: int = 1) -> tuple[int, ...]:
     return tuple(check_int(f'{name}[{i}]', item, minimum=minimum) for i, item in enumerate(value))
 
 
+def check_side(name: str, value: Any) -> int:
+    """Return the side of a square: an integer, or a pair of the same one as other toolboxes write.
+
+    Raises:
+        TypeError: ``value`` is neither an integer nor a pair of integers.
+        ValueError: The square is not positive, or no square.
+    """
+    if not isinstance(value, (tuple, list)):
+        return check_int(name, value)
+    sides = check_ints(name, value)
+    if len(sides) != 2 or sides[0] != sides[1]:
+        raise ValueError(
+            f'{name} must be one side or a square (side, side), got {value!r}; inputs of any other '
+            'size are taken all the same'
+        )
+    return sides[0]
+
+
 def check_divides(divisor_name: str, divisor: int, name: str, value: int) -> None:
     """Raise ValueError unless ``divisor`` divides ``value``; the message names both."""
     if value % divisor:

@@ -117,7 +117,7 @@ def test_importing_mmvsa_leaves_mmseg_out():
 @pytest.mark.parametrize(
     ('name', 'classes', 'error', 'message'),
     [
-        ('vitaev2-s', 0, ValueError, 'num_classes must be at least 1, got 0'),
+        ('vitaev2-s', -1, ValueError, 'num_classes must be at least 0, got -1'),
         ('vitaev2-s', 2.5, TypeError, 'num_classes must be an integer'),
         ('bit_vitaev2-s', 1, ValueError, 'num_classes must be at least 2, got 1'),
         ('p3m-net_vitae-s', 2, ValueError, 'p3m-net_vitae-s has no classes'),
@@ -126,3 +126,67 @@ def test_importing_mmvsa_leaves_mmseg_out():
 def test_wrong_numbers_of_classes_are_named(name, classes, error, message):
     with torch.device('meta'), pytest.raises(error, match=message):
         get_model(name, num_classes=classes)
+
+
+@pytest.mark.parametrize('options', [dict(head=None), dict(num_classes=0)])
+def test_a_model_without_a_head_gives_pooled_features(options):
+    model = get_model('swin-t-vsa', **options).eval()
+    assert not model.with_head
+    with torch.no_grad():
+        (features,) = model(torch.randn(2, 3, 32, 40))
+    assert features.shape == (2, 768)
+
+
+def test_options_of_the_backbone_stand_by_themselves():
+    """As timm's users pass them; those of the backbone's own dict win."""
+    with torch.device('meta'):
+        model = get_model(
+            'swin-t-vsa',
+            in_chans=4,
+            drop_path_rate=0.3,
+            frozen_stages=1,
+            backbone=dict(norm_eval=True),
+        )
+        assert get_model('swin-t-vsa', with_cp=True, backbone=dict(with_cp=False)).head is not None
+        assert get_model('rvsa-vit-b', img_size=(512, 512)).backbone.position_size == (32, 32)
+    backbone = model.backbone
+    assert (backbone.in_channels, backbone.frozen_stages, backbone.norm_eval) == (4, 1, True)
+    assert backbone.stages[-1].blocks[-1].drop_path.drop_prob == pytest.approx(0.3)
+
+
+def test_features_only(tmp_path):
+    """The backbone alone; a file of a whole model loads into it."""
+    whole = get_model('swin-t-vsa', num_classes=3)
+    torch.save(whole.state_dict(), tmp_path / 'whole.pth')
+    options = dict(features_only=True, pretrained=tmp_path / 'whole.pth')
+    backbone = get_model('swin-t-vsa', **options).eval()
+    with torch.no_grad():
+        shapes = [tuple(x.shape[1:]) for x in backbone(torch.randn(1, 3, 64, 32))]
+    assert shapes == [(96, 16, 8), (192, 8, 4), (384, 4, 2), (768, 2, 1)]
+    weight = 'stages.0.blocks.0.attn.qkv.weight'
+    assert torch.equal(backbone.state_dict()[weight], whole.backbone.state_dict()[weight])
+    with torch.device('meta'):
+        assert get_model('rvsa-vit-b', features_only=True).out_indices == (11,)
+        assert get_model('swin-t-vsa', out_indices=(1, 2), features_only=True).out_indices == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(pretrained=True), 'give the path of a checkpoint'),
+        (dict(num_clases=3), 'takes no option num_clases; did you mean num_classes'),
+        (dict(drop_path=0.1), 'did you mean drop_path_rate'),
+        (dict(window_size=8), r'attention=dict\(window_size'),
+        (dict(img_size=384), 'images of any size'),
+        (dict(checkpoint_path='x'), 'by pretrained'),
+        (dict(global_pool='avg'), 'neck=None'),
+    ],
+)
+def test_options_that_nothing_takes(options, message):
+    with torch.device('meta'), pytest.raises(ValueError, match=message):
+        get_model('swin-t-vsa', **options)
+
+
+def test_features_of_whole_models_are_refused():
+    with torch.device('meta'), pytest.raises(ValueError, match='is no classifier'):
+        get_model('p3m-net_vitae-s', features_only=True)

@@ -48,6 +48,13 @@ def test_choices_are_compared_by_type_too() -> None:
             checks.check_choice('name', value, ('a', 1))
 
 
+def test_sides_are_squares() -> None:
+    assert checks.check_side('img_size', 512) == checks.check_side('img_size', (512, 512)) == 512
+    for value, error in (((512, 256), ValueError), ((512,), ValueError), ('512', TypeError)):
+        with pytest.raises(error, match='img_size must be'):
+            checks.check_side('img_size', value)
+
+
 def test_near_names() -> None:
     assert checks.did_you_mean('paddin', ['padding', 'backend']) == '; did you mean padding?'
     assert checks.did_you_mean('x', ['padding']) == ''

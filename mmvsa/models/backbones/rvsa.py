@@ -13,7 +13,7 @@ import torch
 from mmengine.model import ModuleList
 from torch import Tensor, nn
 
-from mmvsa.models.checks import check_bool, check_choice, check_int, check_number
+from mmvsa.models.checks import check_bool, check_choice, check_int, check_number, check_side
 from mmvsa.models.layers import (
     Block,
     ParallelConvolution,
@@ -113,7 +113,7 @@ class RVSA(Backbone):
         attention: Attentions = None,
         out_type: str = 'featmap',
         final_norm: bool = True,
-        img_size: int = 224,
+        img_size: int | tuple[int, int] = 224,
         qkv_bias: bool = True,
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
@@ -127,7 +127,7 @@ class RVSA(Backbone):
         options = modern_options(options, attentions)
         super().__init__(depth, out_indices, **options)
         self._set_output(out_type, final_norm, dims)
-        side = -(-check_int('img_size', img_size) // settings.patch_size)
+        side = -(-check_side('img_size', img_size) // settings.patch_size)
         self.position_size = (side, side)
         self.patch_embed = PatchReduction(self.in_channels, dims, stride=settings.patch_size)
         position = torch.zeros(1, side * side, dims)

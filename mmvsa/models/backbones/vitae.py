@@ -21,6 +21,7 @@ from mmvsa.models.checks import (
     check_ints,
     check_number,
     check_rate,
+    check_side,
 )
 from mmvsa.models.layers import (
     ParallelConvolution,
@@ -172,7 +173,7 @@ class ViTAE(Backbone):
         *,
         attention: Attentions = None,
         out_type: str = 'featmap',
-        img_size: int | None = None,
+        img_size: int | tuple[int, int] | None = None,
         qkv_bias: bool = True,
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
@@ -206,8 +207,8 @@ class ViTAE(Backbone):
             self._add_class_token(stages[0], 224 if img_size is None else img_size)
         self.freeze_stages()
 
-    def _add_class_token(self, stage: ViTAEStage, img_size: int) -> None:
-        dims, side = stage.token_dims, -(-check_int('img_size', img_size) // stage.downsample)
+    def _add_class_token(self, stage: ViTAEStage, img_size: int | tuple[int, int]) -> None:
+        dims, side = stage.token_dims, -(-check_side('img_size', img_size) // stage.downsample)
         self.position_size = (side, side)
         self.cls_token = nn.Parameter(nn.init.trunc_normal_(torch.zeros(1, 1, dims), std=0.02))
         position = torch.zeros(1, side * side + 1, dims)
@@ -299,7 +300,9 @@ class ViTAE(Backbone):
 
 
 def _check_stages(
-    stages: Sequence[ViTAEStage], img_size: int | None, performer_drop_rate: float | None
+    stages: Sequence[ViTAEStage],
+    img_size: int | tuple[int, int] | None,
+    performer_drop_rate: float | None,
 ) -> None:
     """Raise ValueError for settings that contradict each other or change nothing."""
     for i, stage in enumerate(stages):
