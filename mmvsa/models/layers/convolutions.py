@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmvsa.models.checks import check_bool, check_divides, check_int, check_ints
+from mmvsa.ops.precision import without_autocast
 
 
 def to_nchw(x: Tensor) -> Tensor:
@@ -29,7 +30,27 @@ def to_nhwc(x: Tensor) -> Tensor:
 MIN_GROUP_WIDTH = 8
 
 
-class GroupedConv2d(nn.Conv2d):
+class Conv2d(nn.Conv2d):
+    """``nn.Conv2d``, in float32 where oneDNN's bfloat16 on a CPU reads what nobody wrote.
+
+    oneDNN 3.12 (torch 2.14) returns NaN or garbage for strided bfloat16 convolutions of maps that
+    are one or two wide and higher than that, on processors with AMX.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C', H', W')."""
+        if x.device.type != 'cpu' or max(self.stride) == 1 or x.shape[-1] > 2:
+            return super().forward(x)
+        autocast = torch.is_autocast_enabled('cpu')
+        dtype = torch.get_autocast_dtype('cpu') if autocast else x.dtype
+        if dtype != torch.bfloat16:
+            return super().forward(x)
+        with without_autocast(x.device):
+            bias = None if self.bias is None else self.bias.float()
+            return self._conv_forward(x.float(), self.weight.float(), bias).to(dtype)
+
+
+class GroupedConv2d(Conv2d):
     """``nn.Conv2d`` that joins narrow groups on a GPU in half precision.
 
     cuDNN launches each of many groups of four channels alone, without tensor cores. Joined groups
@@ -87,6 +108,21 @@ def pad_to_multiple(x: Tensor, divisor: int) -> Tensor:
     return F.pad(x, (0, right, 0, bottom)) if bottom or right else x
 
 
+class BatchNorm2d(nn.BatchNorm2d):
+    """``nn.BatchNorm2d`` that also trains on one value per channel, by its running statistics.
+
+    A batch of one image whose map is one pixel has no variance; PyTorch refuses it.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (B, C, H, W)."""
+        if self.training and self.running_mean is not None and x.numel() == self.num_features:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        return super().forward(x)
+
+
 class PyramidReduction(nn.Module):
     """PRM: parallel strided convolutions of several dilations, GELU, concatenated.
 
@@ -125,7 +161,7 @@ class PyramidReduction(nn.Module):
             )
         self.convs = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(
+                Conv2d(
                     in_channels,
                     embed_dims,
                     kernel_size,
@@ -191,7 +227,7 @@ class ParallelConvolution(nn.Sequential):
                 GroupedConv2d(channels[i], channels[i + 1], 3, stride, padding=1, groups=groups)
             )
             if norms[i]:
-                layers.append(nn.BatchNorm2d(channels[i + 1]))
+                layers.append(BatchNorm2d(channels[i + 1]))
             if i < last or last_activation:
                 layers.append(nn.SiLU())
         super().__init__(*layers)

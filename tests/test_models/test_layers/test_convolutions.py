@@ -14,7 +14,7 @@ from mmvsa.models.layers import (
     to_nchw,
     to_nhwc,
 )
-from mmvsa.models.layers.convolutions import GroupedConv2d, join_groups
+from mmvsa.models.layers.convolutions import BatchNorm2d, Conv2d, GroupedConv2d, join_groups
 
 
 @pytest.mark.parametrize('stride', [1, 2, 4])
@@ -117,3 +117,49 @@ class GroupCounter(TorchDispatchMode):
         if function is torch.ops.aten.convolution.default:
             self.groups.append(args[8])
         return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('autocast', [False, True])
+@pytest.mark.parametrize(('height', 'width'), [(8, 1), (7, 2), (8, 3), (1, 1)])
+def test_strided_bfloat16_on_narrow_maps(height, width, autocast):
+    """OneDNN reads memory that nobody wrote there: the result is that of float32, rounded."""
+    conv = Conv2d(16, 16, 3, 2, 1)
+    x = torch.randn(1, 16, height, width).bfloat16()
+    wanted = F.conv2d(x.float(), conv.weight.bfloat16().float(), conv.bias.bfloat16().float(), 2, 1)
+    if autocast:
+        with torch.autocast('cpu', torch.bfloat16):
+            got = conv(x)
+        tolerance = dict(rtol=2e-2, atol=2e-2)  # the weights of a narrow map are not rounded
+    else:
+        got = conv.bfloat16()(x)
+        tolerance = dict(rtol=1e-2, atol=1e-2)
+    assert got.dtype == torch.bfloat16
+    torch.testing.assert_close(got.float(), wanted, **tolerance)
+
+
+def test_narrow_maps_are_convolved_in_float32(monkeypatch):
+    """The dtype that reaches the kernel; wider maps, strides of 1 and other dtypes keep theirs."""
+    seen = []
+    forward = nn.Conv2d._conv_forward
+    monkeypatch.setattr(
+        nn.Conv2d, '_conv_forward', lambda self, x, *a: seen.append(x.dtype) or forward(self, x, *a)
+    )
+    half, double = torch.bfloat16, torch.float64
+    for stride, width, dtype in [(2, 2, half), (2, 3, half), (1, 2, half), (2, 2, double)]:
+        conv = Conv2d(4, 4, 3, stride, 1).to(dtype)
+        assert conv(torch.randn(1, 4, 5, width).to(dtype)).dtype == dtype
+    assert seen == [torch.float32, torch.bfloat16, torch.bfloat16, torch.float64]
+
+
+def test_one_value_per_channel_trains():
+    """Batch 1 at one pixel: running statistics normalize, and stay."""
+    norm = BatchNorm2d(3)
+    norm.running_mean.fill_(1.0)
+    x = torch.randn(1, 3, 1, 1, requires_grad=True)
+    norm(x).sum().backward()
+    assert torch.allclose(x.grad, norm.weight.detach().view_as(x), atol=1e-4)
+    assert norm.running_mean.tolist() == [1.0] * 3 and int(norm.num_batches_tracked) == 0
+    torch.testing.assert_close(norm(x), norm.eval()(x))
+    usual, own = nn.BatchNorm2d(3), BatchNorm2d(3)
+    pair = torch.randn(2, 3, 1, 1)
+    assert torch.equal(usual(pair), own(pair)) and torch.equal(usual.running_var, own.running_var)
