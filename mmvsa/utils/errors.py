@@ -1,11 +1,12 @@
 """Errors that a user can fix: one line, no traceback."""
 
-import difflib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mmvsa.datasets.errors import DatasetError
+from mmvsa.datasets.errors import DatasetError, did_you_mean
+
+__all__ = ['UsageError', 'did_you_mean', 'usage_errors']
 
 
 class UsageError(Exception):
@@ -22,11 +23,11 @@ def usage_errors() -> Iterator[None]:
 
         if not isinstance(error, (UsageError, DatasetError, CheckpointError)):
             raise
-        print(f'error: {error}', file=sys.stderr)
+        # A worker of a dataloader puts its traceback before the sentence.
+        sentence = str(error).rstrip().splitlines()[-1].removeprefix(f'{_full_name(error)}: ')
+        print(f'error: {sentence}', file=sys.stderr)
         sys.exit(2)
 
 
-def did_you_mean(name: str, known: Iterable[str], count: int = 3) -> str:
-    """``'; did you mean a, b?'``, or ``''`` where nothing is near."""
-    near = difflib.get_close_matches(name, list(known), n=count, cutoff=0.5)
-    return f'; did you mean {", ".join(near)}?' if near else ''
+def _full_name(error: Exception) -> str:
+    return f'{type(error).__module__}.{type(error).__qualname__}'
