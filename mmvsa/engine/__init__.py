@@ -3,9 +3,11 @@
 from .hooks import (
     CheckpointGuardHook,
     CheckpointHook,
+    FiniteLossHook,
     MatteVisualizationHook,
     NextStepsHook,
     RandomStateHook,
+    SkippedImagesHook,
     TrainingCurveHook,
     WindowVisualizationHook,
 )
@@ -19,11 +21,13 @@ __all__ = [
     'CheckpointHook',
     'CpuAmpOptimWrapper',
     'FSDPStrategy',
+    'FiniteLossHook',
     'FlexibleRunner',
     'LayerDecayOptimWrapperConstructor',
     'MatteVisualizationHook',
     'NextStepsHook',
     'RandomStateHook',
+    'SkippedImagesHook',
     'TrainingCurveHook',
     'WindowVisualizationHook',
 ]

@@ -118,12 +118,13 @@ def draw_windows(
 
     Args:
         path: PNG file.
-        image: (H, W, 3) RGB, uint8.
+        image: (H, W, C) uint8; the first three bands are shown as RGB, one or two as gray.
         layers: see :func:`collect_windows`.
         max_heads: heads drawn per layer, evenly chosen.
         max_windows: windows drawn per head, a regular part of their grid.
         title: of the figure.
     """
+    image = image[..., :3] if image.shape[-1] >= 3 else np.repeat(image[..., :1], 3, axis=-1)
     columns = 1 + min(max_heads, max(layer.points.shape[0] for layer in layers))
     figure = new_figure(2.3 * columns, 2.45 * len(layers) + 0.4)
     axes = figure.subplots(len(layers), columns, squeeze=False)

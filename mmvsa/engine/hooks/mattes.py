@@ -7,17 +7,18 @@ import cv2
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
-from mmengine.dist import master_only
-from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
 from mmvsa.registry import HOOKS
+from mmvsa.utils.drawing import UniqueFiles
+
+from .pictures import PictureHook
 
 
 @HOOKS.register_module()
-class MatteVisualizationHook(Hook):
+class MatteVisualizationHook(PictureHook):
     """Draw mattes of validation images to ``<work_dir>/mattes.png``; in a test, every image.
 
     Each row has the image, the target, the alpha and the cut-out over a checkerboard.
@@ -29,8 +30,6 @@ class MatteVisualizationHook(Hook):
         test_out_dir: Folder of these images.
     """
 
-    priority = 'LOW'
-
     def __init__(
         self,
         num_images: int = 4,
@@ -41,9 +40,9 @@ class MatteVisualizationHook(Hook):
     ) -> None:
         self.num_images, self.draw = num_images, draw
         self.interval, self.test_out_dir = interval, test_out_dir
+        self._files = UniqueFiles()
 
-    @master_only
-    def after_train(self, runner: Runner) -> None:
+    def draw_picture(self, runner: Runner) -> None:
         """Draw some validation images below each other."""
         dataset = runner.val_dataloader.dataset if runner.val_loop else None
         if not dataset or not self.num_images:
@@ -71,7 +70,7 @@ class MatteVisualizationHook(Hook):
         folder = Path(self.test_out_dir)
         folder.mkdir(parents=True, exist_ok=True)
         for image, sample in zip(data_batch['inputs'], outputs, strict=True):
-            path = folder / f'{Path(sample.img_path).stem}.png'
+            path = self._files.choose(folder / f'{Path(sample.img_path).stem}.png', sample.img_path)
             cv2.imwrite(str(path), _draw(image, sample))
 
 

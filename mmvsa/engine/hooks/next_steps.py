@@ -1,6 +1,5 @@
 """What to do with a trained checkpoint."""
 
-import os
 from pathlib import Path
 
 from mmengine.dist import master_only
@@ -8,11 +7,16 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmvsa.registry import HOOKS
+from mmvsa.utils.commands import shown_path, tool_command
 
 
 @HOOKS.register_module()
 class NextStepsHook(Hook):
-    """After training, name the checkpoint and its pictures, and what can be run next."""
+    """After training, name the checkpoint and its pictures, and what can be run next.
+
+    The commands read the config that the runner wrote into the work dir: it has all options of
+    the run.
+    """
 
     # After CheckpointHook and the hooks that draw.
     priority = 'LOWEST'
@@ -25,24 +29,24 @@ class NextStepsHook(Hook):
     @staticmethod
     def report(runner: Runner) -> str:
         """Return the lines that are printed."""
-        work_dir = Path(_shown(runner.work_dir))
+        work_dir = Path(runner.work_dir)
         infos = runner.message_hub.runtime_info
-        best, last = infos.get('best_ckpt'), infos.get('last_ckpt')
-        checkpoint = _shown(best or last) if best or last else None
-        config = _shown(runner.cfg.filename) if runner.cfg.filename else 'CONFIG'
-        lines = ['', f'checkpoint   {checkpoint or "none was written"}']
-        lines += [f'picture      {path}' for path in sorted(work_dir.glob('*.png'))]
+        checkpoint = infos.get('best_ckpt') or infos.get('last_ckpt')
+        name = Path(runner.cfg.filename).name if runner.cfg.filename else None
+        config = work_dir / (name or f'{runner.timestamp}.py')
+        source = Path(runner.cfg.filename) if runner.cfg.filename else config
+        shown = shown_path(checkpoint) if checkpoint else 'none was written'
+        lines = ['', f'checkpoint   {shown}']
+        lines += [f'picture      {shown_path(path)}' for path in sorted(work_dir.glob('*.png'))]
         if checkpoint:
-            lines.append(f'test         python tools/test.py {config} {checkpoint}')
+            lines.append(f'test         {tool_command("test", config, Path(checkpoint))}')
+        resume = tool_command(
+            'train', config, '--work-dir', work_dir, '--resume', processes=runner.world_size
+        )
+        yours = tool_command('train', source, '--cfg-options', 'data_root=FOLDER')
         lines += [
-            f'go on        python tools/train.py {config} --work-dir {work_dir} --resume',
-            f'your images  python tools/train.py {config} --cfg-options data_root=FOLDER',
+            f'go on        {resume}',
+            f'your images  {yours}',
             '             (FOLDER: one folder of images per class, or train/ and val/ of them)',
         ]
         return '\n'.join(lines)
-
-
-def _shown(path: str) -> str:
-    """Relative to the current folder where it lies inside, else absolute."""
-    relative = os.path.relpath(path)
-    return os.path.abspath(path) if relative.startswith('..') else relative

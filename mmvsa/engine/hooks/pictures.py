@@ -9,7 +9,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor, nn
 
 from mmvsa.registry import HOOKS
@@ -17,8 +17,28 @@ from mmvsa.registry import HOOKS
 _HISTORY = 'mmvsa_val_history'
 
 
+class PictureHook(Hook):
+    """Base of hooks that draw after a training; a picture that fails does not fail the training."""
+
+    priority = 'LOW'
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        """Draw, or warn of what went wrong."""
+        try:
+            self.draw_picture(runner)
+        except Exception as error:
+            runner.logger.warning(
+                f'{type(self).__name__} has drawn nothing: {type(error).__name__}: {error}'
+            )
+
+    def draw_picture(self, runner: Runner) -> None:
+        """Write the picture and log where it is."""
+        raise TypeError(f'{type(self).__name__} must define draw_picture()')
+
+
 @HOOKS.register_module()
-class TrainingCurveHook(Hook):
+class TrainingCurveHook(PictureHook):
     """Draw loss and validation metrics to ``<work_dir>/training_curve.png``.
 
     The curve of a resumed training has its first part too: it is kept in the checkpoint.
@@ -28,8 +48,6 @@ class TrainingCurveHook(Hook):
         filename: of the picture.
         rule: whether the ``'greater'`` or the ``'less'`` value of the metrics is better.
     """
-
-    priority = 'LOW'
 
     def __init__(
         self,
@@ -45,15 +63,15 @@ class TrainingCurveHook(Hook):
         self.filename = filename
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Remember the metrics under the number of epochs trained."""
+        """Remember the metrics under the number of epochs (or iterations) trained."""
         if not metrics or runner._train_loop is None:
             return
         history = runner.message_hub.runtime_info.get(_HISTORY, [])
         kept = {name: float(metrics[name]) for name in self.metrics if name in metrics}
-        runner.message_hub.update_info(_HISTORY, [*history, (runner.epoch, kept)])
+        trained = runner.iter if _counts_iterations(runner) else runner.epoch
+        runner.message_hub.update_info(_HISTORY, [*history, (trained, kept)])
 
-    @master_only
-    def after_train(self, runner: Runner) -> None:
+    def draw_picture(self, runner: Runner) -> None:
         """Draw the curve into the work dir."""
         from mmvsa.visualization import draw_training_curve
 
@@ -66,7 +84,7 @@ class TrainingCurveHook(Hook):
         path = draw_training_curve(
             Path(runner.work_dir) / self.filename,
             losses,
-            len(runner.train_dataloader),
+            None if _counts_iterations(runner) else len(runner.train_dataloader),
             {name: values for name, values in metrics.items() if values},
             rule=self.rule,
             title=runner.experiment_name.rsplit('_', 2)[0],
@@ -75,7 +93,7 @@ class TrainingCurveHook(Hook):
 
 
 @HOOKS.register_module()
-class WindowVisualizationHook(Hook):
+class WindowVisualizationHook(PictureHook):
     """Draw the learned windows over a validation image to ``<work_dir>/windows.png``.
 
     Args:
@@ -86,8 +104,6 @@ class WindowVisualizationHook(Hook):
         max_windows: windows drawn per head.
         filename: of the picture.
     """
-
-    priority = 'LOW'
 
     def __init__(
         self,
@@ -102,8 +118,7 @@ class WindowVisualizationHook(Hook):
         self.options = dict(max_heads=max_heads, max_windows=max_windows)
         self.filename = filename
 
-    @master_only
-    def after_train(self, runner: Runner) -> None:
+    def draw_picture(self, runner: Runner) -> None:
         """Draw the windows over an image of the validation set."""
         from mmvsa.visualization import collect_windows, draw_windows
 
@@ -135,8 +150,13 @@ class WindowVisualizationHook(Hook):
         return list(last.values())
 
 
+def _counts_iterations(runner: Runner) -> bool:
+    """Return whether the training is counted in iterations: its epoch stays 0 then."""
+    return isinstance(runner._train_loop, IterBasedTrainLoop)
+
+
 def displayed_image(image: Tensor, preprocessor: nn.Module) -> np.ndarray:
-    """(1, 3, H, W) normalized RGB -> (H, W, 3) uint8."""
+    """Return (1, C, H, W), normalized, as (H, W, C) uint8."""
     mean, std = getattr(preprocessor, 'mean', None), getattr(preprocessor, 'std', None)
     pixels = image[0].float()
     if isinstance(mean, Tensor) and isinstance(std, Tensor):

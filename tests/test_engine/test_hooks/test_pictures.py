@@ -4,9 +4,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 from helpers.runners import fake_runner
 from mmengine.logging import MessageHub
+from mmengine.runner import IterBasedTrainLoop
 
 from mmvsa.engine import TrainingCurveHook, WindowVisualizationHook
 from mmvsa.engine.hooks.pictures import displayed_image
@@ -39,6 +41,41 @@ def test_curve_without_validation(hub: MessageHub, tmp_path: Path) -> None:
     hub.update_scalar('train/loss', 1.0)
     TrainingCurveHook().after_train(fake_runner(hub, tmp_path))
     assert (tmp_path / 'training_curve.png').exists()
+
+
+def test_curve_of_iterations(hub: MessageHub, tmp_path: Path, monkeypatch) -> None:
+    """An iteration-based training has its iterations, not epoch 0."""
+    loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
+    drawn = {}
+    monkeypatch.setattr(
+        'mmvsa.visualization.draw_training_curve',
+        lambda path, losses, per_epoch, metrics, **_: drawn.update(per_epoch=per_epoch, **metrics),
+    )
+    hook = TrainingCurveHook()
+    for iteration in (4, 8):
+        hub.update_scalar('train/loss', 1.0)
+        runner = fake_runner(hub, tmp_path, iter=iteration, _train_loop=loop)
+        hook.after_val_epoch(runner, {'accuracy/top1': 50.0})
+    hook.after_train(runner)
+    assert drawn == {'per_epoch': None, 'accuracy/top1': [(4, 50.0), (8, 50.0)]}
+
+
+def test_a_picture_that_fails_does_not_fail_the_training(
+    hub: MessageHub, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """There is no loss, and no model."""
+    TrainingCurveHook().after_train(fake_runner(hub, tmp_path))
+    WindowVisualizationHook().after_train(fake_runner(hub, tmp_path))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("TrainingCurveHook has drawn nothing: KeyError: 'train/loss'")
+    assert lines[1].startswith('WindowVisualizationHook has drawn nothing: AttributeError')
+
+
+def test_a_loss_of_nan_is_drawn(hub: MessageHub, tmp_path: Path) -> None:
+    for loss in (1.0, float('nan'), float('inf')):
+        hub.update_scalar('train/loss', loss)
+    TrainingCurveHook().after_train(fake_runner(hub, tmp_path))
+    assert (tmp_path / 'training_curve.png').stat().st_size > 1000
 
 
 def layer(name: str, windows: int) -> SimpleNamespace:
