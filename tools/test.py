@@ -3,8 +3,6 @@
 import argparse
 import os
 
-from mmengine.config import DictAction
-
 from mmvsa.models import install_safe_loading
 from mmvsa.utils import (
     build_runner,
@@ -15,6 +13,8 @@ from mmvsa.utils import (
     use_tta,
     write_results,
 )
+from mmvsa.utils.runner import use_skip_bad_images
+from mmvsa.utils.settings import check_settings
 from mmvsa.utils.work_dir import check_checkpoint
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
@@ -31,9 +31,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action='extend',
+        default=[],
         metavar='KEY=VALUE',
         help='override the config; data_root=PATH reaches every dataset',
+    )
+    parser.add_argument(
+        '--skip-bad-images',
+        action='store_true',
+        help='leave out images of class folders that cannot be read, and name them',
     )
     parser.add_argument(
         '--trust-checkpoint',
@@ -54,10 +60,13 @@ def main() -> None:
         if not args.trust_checkpoint:
             install_safe_loading()
         cfg = load_config(args.config, args.cfg_options)
+        check_settings(cfg)
         check_checkpoint(args.checkpoint)
         cfg.update(load_from=args.checkpoint, resume=False)
         if args.show_dir:
             use_show_dir(cfg, args.show_dir)
+        if args.skip_bad_images:
+            use_skip_bad_images(cfg)
         if args.tta:
             use_tta(cfg)
         loaders = ('test_dataloader',)

@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from mmvsa.models import install_safe_loading
 from mmvsa.utils import (
@@ -18,7 +18,8 @@ from mmvsa.utils import (
     use_resume,
     use_work_dir,
 )
-from mmvsa.utils.runner import check_pretrained
+from mmvsa.utils.runner import check_pretrained, run, use_skip_bad_images, use_skip_nan
+from mmvsa.utils.settings import check_settings
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -47,13 +48,24 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='scale the learning rate by batch size / auto_scale_lr.base_batch_size',
     )
+    parser.add_argument(
+        '--skip-nan',
+        action='store_true',
+        help='leave out batches whose loss is NaN or Inf, instead of stopping',
+    )
     parser.add_argument('--no-validate', action='store_true', help='train only')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action='extend',
+        default=[],
         metavar='KEY=VALUE',
         help='override the config; data_root=PATH reaches every dataset',
+    )
+    parser.add_argument(
+        '--skip-bad-images',
+        action='store_true',
+        help='leave out images of class folders that cannot be read, and name them',
     )
     parser.add_argument(
         '--trust-checkpoint',
@@ -74,8 +86,12 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
         cfg.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
     if args.amp:
         use_amp(cfg, None if args.amp == 'auto' else args.amp)
+    if args.skip_nan:
+        use_skip_nan(cfg)
+    if args.skip_bad_images:
+        use_skip_bad_images(cfg)
     if args.auto_scale_lr:
-        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
             raise UsageError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
         cfg.auto_scale_lr.enable = True
 
@@ -88,7 +104,7 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     else:
         use_fresh_start(cfg)
     loaders = ('train_dataloader', 'val_dataloader')
-    build_runner(cfg, args.config, args.work_dir, args.launcher, loaders).train()
+    run(build_runner(cfg, args.config, args.work_dir, args.launcher, loaders), 'train')
 
 
 def main() -> None:
@@ -97,6 +113,7 @@ def main() -> None:
         if not args.trust_checkpoint:
             install_safe_loading()
         cfg = load_config(args.config, args.cfg_options)
+        check_settings(cfg)
         apply_options(cfg, args)
         check_pretrained(cfg)
         use_work_dir(cfg, args.config, args.work_dir)

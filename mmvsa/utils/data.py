@@ -42,7 +42,7 @@ def use_data_root(cfg: Config, data_root: str) -> None:
     Raises:
         UsageError: ``data_root`` is no folder (and nothing is generated), or a dataset reads none.
     """
-    generated = [data for _, data in iter_datasets(cfg) if _attribute(data, 'generates')]
+    generated = [data for _, data in iter_datasets(cfg) if dataset_attribute(data, 'generates')]
     if _is_remote(data_root) or os.path.isdir(data_root):
         for dataset in generated:
             dataset.settings = None  # whatever the folder has
@@ -50,7 +50,7 @@ def use_data_root(cfg: Config, data_root: str) -> None:
         raise UsageError(f'data_root={data_root} is not a folder')
     old_roots = {dataset.get('data_root') for _, dataset in iter_datasets(cfg)}
     for key, dataset in iter_datasets(cfg):
-        folder_type = _attribute(dataset, 'folder_type')
+        folder_type = dataset_attribute(dataset, 'folder_type')
         if folder_type:
             if not any(old_roots):
                 dataset.update(type=folder_type, data_root=data_root)
@@ -66,7 +66,7 @@ def use_data_root(cfg: Config, data_root: str) -> None:
     cfg.data_root = data_root
 
 
-def _attribute(dataset: ConfigDict, name: str) -> Any:
+def dataset_attribute(dataset: ConfigDict, name: str) -> Any:
     """Return an attribute of a dataset's class, or None where the class is not one of mmvsa."""
     kind = dataset.type
     return getattr(DATASETS.get(kind) if isinstance(kind, str) else kind, name, None)
@@ -75,10 +75,7 @@ def _attribute(dataset: ConfigDict, name: str) -> Any:
 def _follow_classes(cfg: Config, data_root: str) -> None:
     from mmvsa.datasets import class_folders
 
-    try:
-        count = len(class_folders(data_root))
-    except FileNotFoundError as error:
-        raise UsageError(str(error)) from error
+    count = len(class_folders(data_root))
     cfg.model.head.num_classes = count
     if cfg.get('data_preprocessor'):
         cfg.data_preprocessor.num_classes = count
@@ -101,10 +98,11 @@ def _replace_root(value: Any, old: str, new: str) -> Any:
 def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
     """Raise UsageError for the first file or folder of a dataset that does not exist.
 
-    Datasets that generate their files are left to do so.
+    Class folders are looked through by the rules of :mod:`mmvsa.datasets.class_folders`. Datasets
+    that generate their files are left to do so.
     """
     for key, dataset in iter_datasets(cfg):
-        if not key.startswith(loaders) or _attribute(dataset, 'generates'):
+        if not key.startswith(loaders) or dataset_attribute(dataset, 'generates'):
             continue
         for option, path in _dataset_paths(dataset):
             if not os.path.exists(path):
@@ -113,6 +111,9 @@ def check_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
                     f'there, or name its folder with --cfg-options data_root=PATH '
                     f'(for this one only: {key}.data_root=PATH)'
                 )
+        count_classes = dataset_attribute(dataset, 'count_classes')
+        if count_classes and not dataset.get('ann_file'):
+            count_classes(dataset)
 
 
 def _dataset_paths(dataset: ConfigDict) -> Iterator[tuple[str, str]]:

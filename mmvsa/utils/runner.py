@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
@@ -9,11 +10,14 @@ from mmengine.runner import Runner
 
 from mmvsa.models.checkpoints import install_pretrained_init
 
+from .commands import tool_command
 from .config import CONFIG_ROOT
-from .data import LOADERS, check_datasets
+from .data import LOADERS, check_datasets, dataset_attribute, iter_datasets
 from .distributed import has_gpu, init_without_gpu
+from .drawing import guard_drawing
 from .errors import UsageError
 from .files import install_whole_files
+from .settings import SettingsHook, fit_topk, settings_error
 from .work_dir import check_writable, use_work_dir
 
 
@@ -26,6 +30,8 @@ def build_runner(
 ) -> Runner:
     """Check the config and build its runner; the work dir gets a copy of the config.
 
+    The copy of a test is named after it, so that the training's stays what it was.
+
     Args:
         cfg: a config of mmpretrain, mmdet, mmseg, mmrotate or mmpose.
         config_path: its file; names the default work dir.
@@ -34,12 +40,14 @@ def build_runner(
         loaders: the dataloaders that will be used.
 
     Raises:
-        UsageError: a dataset is missing, the work dir cannot be written.
+        UsageError: a dataset is missing, the work dir cannot be written, settings contradict each
+            other.
     """
     cfg.launcher = launcher
     use_work_dir(cfg, config_path, work_dir)
     check_writable(cfg.work_dir)
     check_datasets(cfg, loaders)
+    fit_topk(cfg)
     _complete_dataloaders(cfg)
     install_whole_files()
     install_pretrained_init()
@@ -50,7 +58,49 @@ def build_runner(
         init_without_gpu(cfg, launcher)
     if launcher == 'none' and cfg.get('strategy'):
         _drop_strategy(cfg)
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if 'train_dataloader' not in loaders:
+        cfg = _named_test(cfg)
+    try:
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    except Exception as error:
+        raise settings_error(cfg, error) from error
+    _register_guards(runner)
+    return runner
+
+
+def _named_test(cfg: Config) -> Config:
+    """Return the config under the file name ``<stem>_test.py``."""
+    path = Path(cfg.filename or 'config.py')
+    name = str(path.with_stem(f'{path.stem}_test'))
+    return Config(cfg.to_dict(), cfg_text=cfg.text, filename=name)
+
+
+def _register_guards(runner: Runner) -> None:
+    """Add what watches every run: settings, losses, drawings."""
+    from mmvsa.engine.hooks import FiniteLossHook  # imports this package
+
+    runner.register_hook(SettingsHook())
+    if not any(isinstance(hook, FiniteLossHook) for hook in runner.hooks):
+        runner.register_hook(FiniteLossHook())
+    guard_drawing(runner.visualizer)
+
+
+def run(runner: Runner, method: str) -> Any:
+    """Train or test; what fails before the end of the first iteration is one line.
+
+    Args:
+        runner: By :func:`build_runner`.
+        method: ``'train'`` or ``'test'``.
+
+    Raises:
+        UsageError: Something in the config cannot be built, or does not fit the data.
+    """
+    try:
+        return getattr(runner, method)()
+    except Exception as error:
+        if any(isinstance(hook, SettingsHook) and hook.started for hook in runner.hooks):
+            raise
+        raise settings_error(runner.cfg, error) from error
 
 
 def _add_hooks(cfg: Config) -> None:
@@ -83,9 +133,38 @@ def use_amp(cfg: Config, dtype: str | None = None) -> None:
         wrapper.update(type='AmpOptimWrapper', dtype=dtype or 'float16', loss_scale='dynamic')
     elif dtype == 'float16':
         raise UsageError('--amp float16 needs a GPU; use --amp bfloat16')
+    elif 'rpn_head' in (cfg.get('model') or {}):
+        raise UsageError(
+            "--amp on a CPU is not for detectors with proposals: mmcv's NMS takes float32"
+        )
     else:
         wrapper.type = 'mmvsa.CpuAmpOptimWrapper'
         wrapper.pop('loss_scale', None)
+
+
+def use_skip_nan(cfg: Config) -> None:
+    """Leave out batches whose loss is not finite, instead of stopping."""
+    _add_hook(cfg, dict(type='mmvsa.FiniteLossHook', skip=True))
+
+
+def use_skip_bad_images(cfg: Config) -> None:
+    """Leave out images that cannot be read, and report them at the end of the epoch.
+
+    Raises:
+        UsageError: no dataset can.
+    """
+    able = [data for _, data in iter_datasets(cfg) if dataset_attribute(data, 'bad_images')]
+    if not able:
+        types = sorted({str(data.type) for _, data in iter_datasets(cfg)})
+        raise UsageError(f'--skip-bad-images is for mmvsa.FolderSplit, not {", ".join(types)}')
+    for data in able:
+        data.skip_bad = True
+    _add_hook(cfg, dict(type='mmvsa.SkippedImagesHook'))
+
+
+def _add_hook(cfg: Config, hook: dict[str, Any]) -> None:
+    hooks = cfg.get('custom_hooks') or []
+    cfg.custom_hooks = [h for h in hooks if h['type'] != hook['type']] + [hook]
 
 
 def check_pretrained(cfg: Config) -> None:
@@ -101,7 +180,7 @@ def check_pretrained(cfg: Config) -> None:
             maker = next(CONFIG_ROOT.rglob(f'{Path(path).parent.name}.py'), None)
             get = 'put it there'
             if maker is not None:
-                get = f'make it with "python tools/train.py {os.path.relpath(maker)}"'
+                get = f'make it with {tool_command("train", maker)}'
             raise UsageError(
                 f'{key}.init_cfg.checkpoint points to {path}, which does not exist; {get}, '
                 f'name another with --cfg-options {key}.init_cfg.checkpoint=PATH, or train from '

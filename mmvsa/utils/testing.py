@@ -1,20 +1,25 @@
 """What ``tools/test.py`` adds to a config; each host package has its own options for it."""
 
 import copy
+import os
 from typing import Any
 
 import mmengine
+import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
+from torch import Tensor
 
 from .errors import UsageError
+from .runner import run
 
 PICKLES = ('.pkl', '.pickle')
 
 
 def use_show_dir(cfg: Config, show_dir: str) -> None:
-    """Write drawn predictions to ``show_dir``."""
+    """Write drawn predictions to ``show_dir``, one file per image."""
+    show_dir = os.path.abspath(show_dir)  # mmdet puts a relative one into another folder each batch
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
         raise UsageError('--show-dir needs default_hooks.visualization in the config')
@@ -71,7 +76,20 @@ def write_results(runner: Runner, out: str | None) -> dict[str, Any]:
         raise UsageError(f'--out must end with .pkl (predictions) or .json (metrics), got {out}')
     if out is not None and out.endswith(PICKLES):
         keep_predictions(runner, out)
-    metrics = runner.test()
+    metrics = run(runner, 'test')
     if out is not None and out.endswith('.json'):
-        mmengine.dump(metrics, out)
+        mmengine.dump(plain_values(metrics), out)
     return metrics
+
+
+def plain_values(value: Any) -> Any:
+    """Return metrics as JSON has them: tensors and arrays as numbers or lists."""
+    if isinstance(value, dict):
+        return {str(key): plain_values(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_values(item) for item in value]
+    if isinstance(value, (Tensor, np.ndarray, np.generic)):
+        return value.tolist()
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    return str(value)

@@ -82,6 +82,75 @@ def test_report_pictures_and_predictions(tmp_path: Path, capsys: pytest.CaptureF
     run_tool('test', *args, few, '--tta')
 
 
+def test_one_file_per_image_and_metrics_of_tensors(tmp_path: Path) -> None:
+    """Images of two folders have the same names; a confusion matrix is written as a list."""
+    for split, count in (('train', 4), ('val', 3)):
+        for name in ('cat', 'dog'):
+            folder = tmp_path / 'data' / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                noise = np.random.randint(0, 255, (32, 32, 3), np.uint8)
+                Image.fromarray(noise).save(folder / f'{number}.png')
+    config = tiny_config(tmp_path)
+    work_dir = tmp_path / 'my work (1)'
+    options = (f'data_root={tmp_path / "data"}', 'train_dataloader.dataset.indices=8')
+    run_tool('train', config, '--work-dir', work_dir, '--cfg-options', *options)
+    checkpoint = next(work_dir.glob('best_*.pth'))
+    evaluators = [dict(type='Accuracy', topk=(1,)), dict(type='ConfusionMatrix')]
+    snapshot = Config.fromfile(work_dir / 'tiny.py')
+    snapshot.merge_from_dict(dict(test_evaluator=evaluators))
+    snapshot.dump(tmp_path / 'matrix.py')
+    out, shown = tmp_path / 'metrics.json', tmp_path / 'shown'
+    run_tool('test', tmp_path / 'matrix.py', checkpoint, '--out', out, '--show-dir', shown)
+    assert len(list(shown.iterdir())) == 6
+    assert np.sum(json.loads(out.read_text())['confusion_matrix/result']) == 6
+    # The training's own config is still that of the training.
+    assert Config.fromfile(work_dir / 'tiny.py').load_from is None
+
+
+def test_a_loss_of_nan_stops_and_overwrites_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    config, work_dir = tiny_config(tmp_path), tmp_path / 'work'
+    run_tool('train', config, '--work-dir', work_dir)
+    before = {path.name: path.read_bytes() for path in work_dir.glob('*.pth')}
+    args = ('train', config, '--work-dir', work_dir, '--resume', '--cfg-options')
+    with pytest.raises(SystemExit) as stopped:
+        run_tool(*args, 'train_cfg.max_epochs=3', 'param_scheduler=None', 'resume_lr=1')
+    assert stopped.value.code == 2 and 'nothing reads resume_lr' in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        run_tool(*args[:4], '--cfg-options', 'optim_wrapper.optimizer.lr=1e30')
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert stopped.value.code == 2 and error.startswith('error: ')
+    assert 'loss nan at iteration' in error or 'weights are not finite' in error
+    assert {path.name: path.read_bytes() for path in work_dir.glob('*.pth')} == before
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['model.backbone.type=mmvsa.ViTAEv3'], 'did you mean ViTAEv2'),
+        (['model.head.num_classes=5'], '10 classes in Digits, 5 in model.head'),
+        (['model.head.in_channels=5'], 'RuntimeError: mat1 and mat2 shapes'),
+        (['model.backbone.out_indices=7'], 'out_indices must be from -3 to 2, got 7'),
+        (['default_hooks.checkpoint.save_best=top1'], 'no metric top1'),
+        (['val_evaluator.type=Acuracy'], 'did you mean Accuracy'),
+        (['train_dataloader.dataset.split=trian'], "got 'trian'"),
+        (['load_from=nope.pth'], 'nope.pth'),
+        (['foo'], 'takes KEY=VALUE'),
+    ],
+)
+def test_wrong_settings_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture, options: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run_tool(
+            'train', tiny_config(tmp_path), '--work-dir', tmp_path / 'w', '--cfg-options', *options
+        )
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert stopped.value.code == 2 and error.startswith('error: ') and message in error
+
+
 def free_port() -> str:
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
