@@ -19,8 +19,15 @@ def test_draw_training_curve(tmp_path: Path, epochs: int) -> None:
     assert np.asarray(Image.open(path)).std() > 5
 
 
+def test_iterations_and_losses_that_are_not_finite(tmp_path: Path) -> None:
+    losses = [3.0, float('inf'), float('nan'), 1.0]
+    metrics = {'top1': [(2, float('nan')), (4, 50.0)]}
+    path = draw_training_curve(tmp_path / 'curve.png', losses, None, metrics)
+    assert np.asarray(Image.open(path)).std() > 5
+
+
 @pytest.mark.parametrize(('rule', 'best'), [('greater', 3.0), ('less', 1.0)])
 def test_the_rule_chooses_the_best_value(rule: str, best: float) -> None:
     axis = new_figure(3, 3).subplots()
-    _draw_metric(axis, 'SAD', [(1, 2.0), (2, 1.0), (3, 3.0)], rule)
+    _draw_metric(axis, 'SAD', [(1, 2.0), (2, 1.0), (3, 3.0)], rule, 'epoch')
     assert f'best {best:g} ' in axis.texts[0].get_text()

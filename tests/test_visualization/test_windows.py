@@ -76,3 +76,11 @@ def test_draw_windows(model: ViTAEv2, tmp_path: Path) -> None:
     image = np.zeros((32, 48, 3), np.uint8)
     path = draw_windows(tmp_path / 'new/windows.png', image, found, max_heads=2, max_windows=3)
     assert np.asarray(Image.open(path)).std() > 5
+
+
+@pytest.mark.parametrize('bands', [1, 2, 10])
+def test_images_of_any_number_of_bands_are_drawn(tmp_path: Path, bands: int) -> None:
+    model = ViTAEv2(ARCH, out_indices=(1,), in_channels=bands)
+    layers = collect_windows(model, torch.randn(1, bands, 32, 32))
+    path = draw_windows(tmp_path / 'w.png', np.zeros((32, 32, bands), np.uint8), layers)
+    assert path.stat().st_size > 1000
