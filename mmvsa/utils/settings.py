@@ -4,11 +4,13 @@ import inspect
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from numbers import Integral, Real
 from typing import Any
 
+import mmengine
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import OPTIMIZERS
@@ -120,6 +122,8 @@ def _loaders(runner: Runner) -> Iterator[tuple[str, Any]]:
 
 def _check_dataset(name: str, loader: Any, model: Any) -> None:
     key, dataset = f'{name}_dataloader.dataset', loader.dataset
+    if not isinstance(dataset, Sized):
+        return  # a stream
     if not len(dataset):
         raise UsageError(f'{key} reads no sample{_why_empty(dataset)}')
     if not len(loader):
@@ -140,7 +144,8 @@ def _check_dataset(name: str, loader: Any, model: Any) -> None:
 def _head_classes(model: nn.Module) -> Iterator[tuple[str, int]]:
     """Yield the name and the number of classes of every head that tells classes apart."""
     for name, module in model.named_modules():
-        if re.search(r'head(\.\d+)?$', name) and 'rpn' not in name:
+        # Proposals have one class, stuff has classes of its own.
+        if re.search(r'head(\.\d+)?$', name) and not re.search('rpn|semantic', name):
             count = getattr(module, 'num_classes', None)
             if isinstance(count, int) and not isinstance(count, bool):
                 yield name, count
@@ -150,9 +155,11 @@ def _why_empty(dataset: Any) -> str:
     """Say what an annotation file or folder has instead of what was looked for."""
     ann_file = getattr(dataset, 'ann_file', '')
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
-    if ann_file and os.path.isfile(ann_file) and hasattr(dataset, 'coco'):
-        own = [category['name'] for category in dataset.coco.dataset.get('categories', [])]
-        if not set(own) & set(classes):
+    if str(ann_file).endswith('.json') and os.path.isfile(ann_file):
+        content = mmengine.load(ann_file)
+        categories = content.get('categories', []) if isinstance(content, dict) else []
+        own = [category['name'] for category in categories]
+        if own and not set(own) & set(classes):
             return (
                 f': its classes are {_few(classes)}, those of {ann_file} are {_few(own)}; set '
                 'metainfo.classes'
@@ -209,9 +216,23 @@ def settings_error(cfg: Config, error: Exception) -> Exception:
 
     if isinstance(error, (UsageError, DatasetError, CheckpointError)) or os.environ.get(TRACEBACK):
         return error
+    empty = _empty_dataset(error)
+    if empty is not None:
+        return UsageError(f'{type(empty).__name__} reads no sample{_why_empty(empty)}')
     text = ' '.join(str(error).split()).partition('. Please check whether')[0][:500]
     near = _near_argument(cfg, text) or _near_type(text)
     return UsageError(f'{type(error).__name__}: {text}{near} ({TRACEBACK}=1 shows where)')
+
+
+def _empty_dataset(error: Exception) -> BaseDataset | None:
+    """Return the dataset whose building failed since it has no sample, from the traceback."""
+    trace, found = error.__traceback__, None
+    while trace is not None:
+        owner = trace.tb_frame.f_locals.get('self')
+        if isinstance(owner, BaseDataset) and not owner._fully_initialized and not owner.data_list:
+            found = owner if trace.tb_frame.f_code.co_name == '_serialize_data' else None
+        trace = trace.tb_next
+    return found
 
 
 def _near_argument(cfg: Config, text: str) -> str:

@@ -1,11 +1,13 @@
 """Settings that contradict themselves, the model or the data."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from helpers.cli import QUICKSTART
+from mmengine.dataset import BaseDataset
 from mmengine.hooks import CheckpointHook
 from torch import nn
 
@@ -83,7 +85,7 @@ def check(dataset: Data, model: nn.Module, batch: int = 2, **more: Any) -> None:
 
 def test_classes_of_data_and_heads() -> None:
     data = Data(4, tuple('abcde'), data_root='/folder')
-    check(data, model_of(head=5, rpn_head=1, auxiliary_head=5))
+    check(data, model_of(head=5, rpn_head=1, auxiliary_head=5, semantic_head=54))
     check(Data(4), model_of(head=3))
     message = '5 classes in /folder, 3 in model.{}; set model.{}.num_classes=5'
     for name in ('head', 'decode_head', 'bbox_head'):
@@ -97,9 +99,8 @@ def test_empty_datasets_say_why(tmp_path: Any) -> None:
     with pytest.raises(UsageError, match='has 1 samples, fewer than a batch'):
         check(Data(1), model_of())
     ann_file = tmp_path / 'a.json'
-    ann_file.touch()
-    coco = SimpleNamespace(dataset=dict(categories=[dict(name='thing_0')]))
-    found = Data(0, ('0', '1'), ann_file=str(ann_file), coco=coco)
+    ann_file.write_text('{"categories": [{"name": "thing_0"}]}')
+    found = Data(0, ('0', '1'), ann_file=str(ann_file))
     with pytest.raises(UsageError, match='classes are 0, 1, those of .*a.json are thing_0; set'):
         check(found, model_of())
     (tmp_path / 'x.jpg').touch()
@@ -134,6 +135,24 @@ def test_best_checkpoint(options: dict[str, Any], message: str | None) -> None:
         return
     with pytest.raises(UsageError, match=message):
         check(Data(4), model_of(), **more)
+
+
+def test_building_an_empty_dataset_says_why(tmp_path: Path) -> None:
+    """MMEngine fails in numpy, without a name."""
+    ann_file = tmp_path / 'a.json'
+    ann_file.write_text('{"categories": [{"name": "thing_0"}]}')
+
+    class Empty(BaseDataset):
+        METAINFO = dict(classes=('0', '1'))
+
+        def load_data_list(self) -> list:
+            return []
+
+    with pytest.raises(ValueError) as caught:
+        Empty(ann_file=str(ann_file))
+    error = settings_error(load_config(QUICKSTART), caught.value)
+    assert isinstance(error, UsageError)
+    assert str(error).startswith('Empty reads no sample: its classes are 0, 1, those of')
 
 
 def test_errors_of_building_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
