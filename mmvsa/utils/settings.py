@@ -105,9 +105,11 @@ class SettingsHook(Hook):
                 _check_checkpoint_hook(runner, hook)
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        """Note that the settings work."""
         self.started = True
 
     def after_test_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        """Note that the settings work."""
         self.started = True
 
 

@@ -70,8 +70,8 @@ def model_of(**heads: int) -> nn.Module:
     model = nn.Module()
     for name, count in heads.items():
         head = nn.Linear(1, 1)
-        head.num_classes = count
-        setattr(model, name, head)
+        vars(head)['num_classes'] = count
+        model.add_module(name, head)
     return model
 
 
@@ -114,7 +114,7 @@ def test_empty_datasets_say_why(tmp_path: Any) -> None:
     [
         (dict(save_best='top1', rule='greater'), 'no metric top1; names begin with accuracy, iou/'),
         (dict(save_best='accuracy/top5'), 'no metric accuracy/top5; did you mean accuracy/top1'),
-        (dict(intervall=2), 'takes no intervall; did you mean interval'),
+        (dict(intervalx=2), 'takes no intervalx; did you mean interval'),
         (dict(save_best='accuracy/top1'), None),
         (dict(save_best='auto'), None),
         (dict(save_best='iou/mIoU', rule='greater'), None),
@@ -148,7 +148,7 @@ def test_building_an_empty_dataset_says_why(tmp_path: Path) -> None:
         def load_data_list(self) -> list:
             return []
 
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match='concatenate') as caught:
         Empty(ann_file=str(ann_file))
     error = settings_error(load_config(QUICKSTART), caught.value)
     assert isinstance(error, UsageError)

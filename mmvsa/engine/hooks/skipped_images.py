@@ -24,6 +24,7 @@ class SkippedImagesHook(Hook):
         self._known: set[str] = set()
 
     def after_train_epoch(self, runner: Runner) -> None:
+        """Report the training's new ones."""
         self._report(runner, runner.train_dataloader.dataset)
 
     def after_train(self, runner: Runner) -> None:
@@ -31,9 +32,11 @@ class SkippedImagesHook(Hook):
         self._report(runner, runner.train_dataloader.dataset)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        """Report those of the validation."""
         self._report(runner, runner.val_dataloader.dataset)
 
     def after_test_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        """Report those of the test."""
         self._report(runner, runner.test_dataloader.dataset)
 
     def _report(self, runner: Runner, dataset: Any) -> None:

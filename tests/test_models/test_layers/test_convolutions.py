@@ -141,9 +141,12 @@ def test_narrow_maps_are_convolved_in_float32(monkeypatch):
     """The dtype that reaches the kernel; wider maps, strides of 1 and other dtypes keep theirs."""
     seen = []
     forward = nn.Conv2d._conv_forward
-    monkeypatch.setattr(
-        nn.Conv2d, '_conv_forward', lambda self, x, *a: seen.append(x.dtype) or forward(self, x, *a)
-    )
+
+    def convolve(conv, x, *args):
+        seen.append(x.dtype)
+        return forward(conv, x, *args)
+
+    monkeypatch.setattr(nn.Conv2d, '_conv_forward', convolve)
     half, double = torch.bfloat16, torch.float64
     for stride, width, dtype in [(2, 2, half), (2, 3, half), (1, 2, half), (2, 2, double)]:
         conv = Conv2d(4, 4, 3, stride, 1).to(dtype)
