@@ -1,7 +1,6 @@
 """tools/train.py, test.py and dist_train.sh, from the command line to the checkpoint."""
 
 import json
-import os
 import socket
 import sys
 from pathlib import Path
@@ -449,7 +448,7 @@ class TestErrors:
         error = error_of(capsys, 'train', DETECTION)
         checkpoint = Path(load_config(DETECTION).model.backbone.init_cfg.checkpoint)
         maker = CLASSIFICATION.with_name(f'{checkpoint.parent.name}.py')
-        assert maker == CLASSIFICATION and f'tools/train.py {os.path.relpath(maker)}"' in error
+        assert maker == CLASSIFICATION and f'tools/train.py {maker}, ' in error
         assert load_config(maker).default_hooks.checkpoint.filename_tmpl == checkpoint.name
 
     def test_float16_needs_a_gpu(self, capsys: pytest.CaptureFixture) -> None:
