@@ -107,22 +107,17 @@ def test_one_file_per_image_and_metrics_of_tensors(tmp_path: Path) -> None:
     assert Config.fromfile(work_dir / 'tiny.py').load_from is None
 
 
-def test_a_loss_of_nan_stops_and_overwrites_nothing(
+def test_a_loss_of_nan_stops_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    config, work_dir = tiny_config(tmp_path), tmp_path / 'work'
-    run_tool('train', config, '--work-dir', work_dir)
-    before = {path.name: path.read_bytes() for path in work_dir.glob('*.pth')}
-    args = ('train', config, '--work-dir', work_dir, '--resume', '--cfg-options')
+    config, work_dir = tiny_config(tmp_path, epochs=2), tmp_path / 'work'
+    args = ('train', config, '--work-dir', work_dir, '--cfg-options')
     with pytest.raises(SystemExit) as stopped:
-        run_tool(*args, 'train_cfg.max_epochs=3', 'param_scheduler=None', 'resume_lr=1')
-    assert stopped.value.code == 2 and 'nothing reads resume_lr' in capsys.readouterr().err
-    with pytest.raises(SystemExit) as stopped:
-        run_tool(*args[:4], '--cfg-options', 'optim_wrapper.optimizer.lr=1e30')
+        run_tool(*args, 'optim_wrapper.optimizer.lr=1e30')
     error = capsys.readouterr().err.splitlines()[-1]
     assert stopped.value.code == 2 and error.startswith('error: ')
     assert 'loss nan at iteration' in error or 'weights are not finite' in error
-    assert {path.name: path.read_bytes() for path in work_dir.glob('*.pth')} == before
+    assert not list(work_dir.glob('*.pth'))
 
 
 @pytest.mark.parametrize(
