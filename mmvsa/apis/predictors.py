@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import mmcv
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from mmvsa.models import load_complete
 from mmvsa.utils import UsageError, load_config
+from mmvsa.utils.config import missing_host
 
 _TOP = 5  # classes of a classifier's answer
 _SCORE = 0.3  # boxes and keypoints below it are not drawn
@@ -299,8 +301,8 @@ def build_predictor(config: str | os.PathLike | Config, device: str | None = Non
     """Build the model and the pipeline of a config; :meth:`Predictor.load` adds the weights.
 
     Raises:
-        UsageError: There is no such config or device, or it is one of a task with a tool of its
-            own (matting, change detection).
+        UsageError: There is no such config or device, its host package is not installed, or its
+            task has a tool of its own (matting, change detection).
     """
     cfg = copy.deepcopy(config) if isinstance(config, Config) else load_config(config)
     source = cfg.filename or 'the config'
@@ -312,6 +314,8 @@ def build_predictor(config: str | os.PathLike | Config, device: str | None = Non
         raise UsageError(
             f'{source} has default_scope={scope!r}; predictions need one of {sorted(PREDICTORS)}'
         )
+    if find_spec(scope) is None:
+        raise missing_host(source, scope)
     _check_device(device)
     return PREDICTORS[scope](cfg, device)
 

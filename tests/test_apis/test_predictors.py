@@ -159,6 +159,21 @@ def test_unknown_scope_and_device(tmp_path: Path) -> None:
         build_predictor(QUICKSTART, 'tpu9')
 
 
+@pytest.mark.parametrize(
+    ('scope', 'command'),
+    [('mmpose', 'tools/install.sh --pose'), ('mmseg', 'tools/install.sh')],
+)
+def test_missing_host(
+    scope: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A config without bases, as a work dir has it."""
+    path = tmp_path / 'other.py'
+    path.write_text(f"model = dict(type='A')\ndefault_scope = '{scope}'")
+    monkeypatch.setattr('mmvsa.apis.predictors.find_spec', lambda name: None)
+    with pytest.raises(UsageError, match=f'{scope}, which is not installed; run {command}$'):
+        build_predictor(path)
+
+
 def test_unreadable_images(tmp_path: Path) -> None:
     (tmp_path / 'text.png').write_text('no image')
     (tmp_path / 'empty.png').touch()
