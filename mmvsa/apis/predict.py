@@ -17,7 +17,7 @@ from rich.progress import Progress
 from mmvsa.models import load_pretrained
 from mmvsa.registry import MODELS
 from mmvsa.utils import UsageError, load_config
-from mmvsa.utils.images import find_images, output_stems
+from mmvsa.utils.images import check_outputs, find_images, output_stems
 from mmvsa.utils.runner import check_checkpoint
 
 from .predictors import Prediction, Predictor, build_predictor, read_image
@@ -195,11 +195,9 @@ class _Writer:
     def __init__(self, paths: Sequence[Path], folder: Path) -> None:
         self.folder = folder
         self.stems = dict(zip(paths, output_stems(paths), strict=True))
-        for path, stem in self.stems.items():
-            for kind in ('pictures', 'maps'):
-                target = folder / kind / f'{stem}.png'
-                if target.exists() and target.samefile(path):
-                    raise UsageError(f'{path} would be overwritten; name another --out-dir')
+        for kind in ('pictures', 'maps'):
+            targets = [folder / kind / f'{stem}.png' for stem in self.stems.values()]
+            check_outputs(self.stems, targets)
 
     def write(self, path: Path, prediction: Prediction) -> dict[str, str]:
         """Write the drawing and the map; return their paths by name."""

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -329,19 +328,19 @@ def _check_device(device: str | None) -> None:
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Read (H, W, 3) uint8 in BGR, turned as the camera was.
+    """Read (H, W, 3) uint8 in BGR.
 
     Raises:
         UsageError: The file is missing or no image.
     """
+    from mmvsa.datasets.matting_transforms import read_image as read
+
     try:
-        content = open(path, 'rb').read()
+        return read(os.fspath(path))
     except OSError as error:
         raise UsageError(f'{path} cannot be read ({error.strerror})') from error
-    image = mmcv.imfrombytes(content) if content else None
-    if image is None:
-        raise UsageError(f'{path} cannot be decoded as an image; convert it to PNG or JPEG')
-    return image
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _old_meta(meta: dict[str, Any]) -> dict[str, Any]:

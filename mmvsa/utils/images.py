@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .errors import UsageError
@@ -53,3 +53,10 @@ def output_stems(paths: Sequence[Path]) -> list[Path]:
     names = [path.relative_to(root) for path in absolute]
     counts = Counter(name.with_suffix('') for name in names)
     return [name.with_suffix('') if counts[name.with_suffix('')] == 1 else name for name in names]
+
+
+def check_outputs(images: Iterable[Path], outputs: Iterable[Path]) -> None:
+    """Raise UsageError if an output would be written over its image."""
+    for image, output in zip(images, outputs, strict=True):
+        if output.exists() and output.samefile(image):
+            raise UsageError(f'{image} would be overwritten; name another --out-dir')

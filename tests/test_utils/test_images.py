@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmvsa.utils import UsageError
-from mmvsa.utils.images import find_images, output_stems
+from mmvsa.utils.images import check_outputs, find_images, output_stems
 
 
 @pytest.fixture
@@ -44,3 +44,10 @@ def test_output_stems(folder: Path) -> None:
     stems = output_stems(find_images(folder))
     assert [str(stem) for stem in stems] == ['a/cat', 'a/dog', 'b/cat.jpg', 'b/cat.png']
     assert output_stems([folder / 'a/cat.jpg']) == [Path('cat')]
+
+
+def test_check_outputs(folder: Path) -> None:
+    image, other = folder / 'b/cat.jpg', folder / 'b/cat.png'
+    check_outputs([image, image], [other, folder / 'none.png'])
+    with pytest.raises(UsageError, match='cat.jpg would be overwritten; name another --out-dir'):
+        check_outputs([other, image], [image, folder / 'a/../b/cat.jpg'])

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +128,7 @@ def test_sliders_and_clicks(page: Path) -> None:
         )
         assert (view['heads'], view['pressed']) == (layer.num_heads, head)
     drawings = [view['drawn'] for view in views]
-    same = [a == b for a, b in zip(drawings, drawings[1:], strict=False)]
+    same = [a == b for a, b in pairwise(drawings)]
     assert same == [False, True, False, False, True, False, False]
 
 
