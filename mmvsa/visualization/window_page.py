@@ -76,7 +76,7 @@ def _layer(layer: AttentionWindows) -> dict[str, Any]:
         heads=layer.num_heads,
         first=layer.fixed[0, 0, 0, 0].round().astype(int).tolist(),
         points=_text(layer.points.astype('<f4')),
-        values=_text(layer.values.astype('<f4')) if layer.separate else None,
+        values=None if layer.values is None else _text(layer.values.astype('<f4')),
         weights=_text(np.rint(255 * layer.weights / largest).astype(np.uint8)),
     )
 

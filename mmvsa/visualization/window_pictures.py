@@ -154,7 +154,7 @@ class _QueryDrawing:
         self.image, self.layer, self.query, self.heads = image, layer, query, list(heads)
         row, column, index = place
         size = image.shape[:2]
-        self.points = layer.values[:, row, column]  # heads, ws*ws, 2: what is read
+        self.points = layer.sources[:, row, column]  # heads, ws*ws, 2: what is read
         self.weights = layer.weights[:, row, column, index]  # heads, ws*ws
         self.default = layer.outlines(layer.fixed[0, row, column], size)
         self.keys = layer.outlines(layer.points[:, row, column], size)

@@ -96,7 +96,7 @@ def _attention_distance(layer: AttentionWindows, image_size: tuple[int, int]) ->
     scale = layer.scale(image_size)
     inside = ~layer.is_off_map(layer.fixed[0])  # nH, nW, ws*ws: no padding
     distances = []
-    for values, weights in zip(layer.values, layer.weights, strict=True):  # less memory
+    for values, weights in zip(layer.sources, layer.weights, strict=True):  # less memory
         apart = (values[:, :, None] - layer.fixed[0][:, :, :, None]) * scale
         per_query = (np.linalg.norm(apart, axis=-1) * weights).sum(-1)
         distances.append(per_query[inside].mean())

@@ -22,8 +22,8 @@ class AttentionWindows:
         points: (heads, nH, nW, ws*ws, 2), where keys are sampled.
         fixed: (1, nH, nW, ws*ws, 2), the pixels of the default windows.
         map_size: (H, W) of the map.
-        values: (heads, nH, nW, ws*ws, 2), where values are sampled, which is where attention
-            reads; that of the keys unless the module has separate windows.
+        values: (heads, nH, nW, ws*ws, 2), where values are sampled, if the module has separate
+            windows for them.
         weights: (heads, nH, nW, ws*ws, ws*ws), what each query pays to each key, if asked for.
     """
 
@@ -31,7 +31,7 @@ class AttentionWindows:
     points: np.ndarray
     fixed: np.ndarray
     map_size: tuple[int, int]
-    values: np.ndarray
+    values: np.ndarray | None = None
     weights: np.ndarray | None = None
 
     @property
@@ -63,7 +63,12 @@ class AttentionWindows:
     @property
     def separate(self) -> bool:
         """Whether values have windows of their own."""
-        return self.values is not self.points
+        return self.values is not None
+
+    @property
+    def sources(self) -> np.ndarray:
+        """Where attention reads: (heads, nH, nW, ws*ws, 2), the points of the values."""
+        return self.points if self.values is None else self.values
 
     def to_image(self, points: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
         """Convert (..., 2) from pixels of the map to those of an image of (height, width)."""
@@ -94,7 +99,7 @@ class AttentionWindows:
 
         (heads, nH * nW, 4, 2), (x, y) in pixels of the image.
         """
-        points = self.fixed if fixed else self.values
+        points = self.fixed if fixed else self.sources
         return self.outlines(points.reshape(len(points), -1, *points.shape[3:]), image_size)
 
     def outlines(self, points: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
@@ -132,17 +137,17 @@ class AttentionWindows:
     def shapes(self) -> 'WindowShapes':
         """Return how every window that values are read in differs from its default one."""
         size = self.window_size
-        grid = self.values.reshape(*self.values.shape[:3], size, size, 2)
+        grid = self.sources.reshape(*self.points.shape[:3], size, size, 2)
         if size > 1:
             right = (grid[..., -1, :] - grid[..., 0, :]).mean(-2) / (size - 1)
             down = (grid[..., -1, :, :] - grid[..., 0, :, :]).mean(-2) / (size - 1)
         else:
             right, down = (np.broadcast_to(axis, grid.shape[:3] + (2,)) for axis in np.eye(2))
         return WindowShapes(
-            offset=self.values.mean(-2) - self.fixed.mean(-2),
+            offset=self.sources.mean(-2) - self.fixed.mean(-2),
             size=np.stack([np.linalg.norm(right, axis=-1), np.linalg.norm(down, axis=-1)], -1),
             angle=np.degrees(np.arctan2(right[..., 1], right[..., 0])),
-            off_map=self.is_off_map(self.values).mean(-1),
+            off_map=self.is_off_map(self.sources).mean(-1),
         )
 
 
@@ -212,14 +217,13 @@ def _recorder(name: str, found: list[AttentionWindows], weights: bool) -> Callab
         centers = geometry.centers(torch.device('cpu'), torch.float32)[:, :, None]
         fixed = centers + geometry.local_grid(torch.device('cpu'), torch.float32)
         points = module.window_points(x)[0].float().cpu().numpy()
-        keys = points[: module.num_heads]
         found.append(
             AttentionWindows(
                 name=name,
-                points=keys,
+                points=points[: module.num_heads],
                 fixed=fixed[None].numpy(),
                 map_size=geometry.size,
-                values=points[module.num_heads :] if module.spec.separate_windows else keys,
+                values=points[module.num_heads :] if module.spec.separate_windows else None,
                 weights=module.attention_weights(x)[0].float().cpu().numpy() if weights else None,
             )
         )

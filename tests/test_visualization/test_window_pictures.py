@@ -40,7 +40,7 @@ def test_shading_is_the_attention_of_the_query() -> None:
     figure = query_figure(noise(), layer, (40, 30), heads=[1])
     (cells,) = [c for c in figure.axes[1].collections if isinstance(c, PolyCollection)]
     weights = layer.weights[1, row, column, place]
-    shades = cells.get_facecolor()[:, 3]
+    shades = np.asarray(cells.get_facecolor())[:, 3]
     np.testing.assert_allclose(shades / shades.max(), weights / weights.max(), atol=1e-6)
     centers = np.array([path.vertices[:4].mean(0) for path in cells.get_paths()])
     points = layer.to_image(layer.points[1, row, column], (96, 128))

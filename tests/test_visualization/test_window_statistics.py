@@ -30,7 +30,7 @@ def by_hand() -> AttentionWindows:
     points = np.concatenate([FIXED, moved])
     weights = np.full((2, 1, 1, 4, 4), 0.25)
     weights[1] = [1, 0, 0, 0]
-    return AttentionWindows('stages.0.blocks.0.attn', points, FIXED, (2, 1), points, weights)
+    return AttentionWindows('stages.0.blocks.0.attn', points, FIXED, (2, 1), weights=weights)
 
 
 def test_by_hand() -> None:
@@ -49,7 +49,7 @@ def test_means_over_images() -> None:
     layer = by_hand()
     statistics = WindowStatistics()
     statistics.update([layer], (20, 10))
-    statistics.update([replace(layer, values=layer.values + np.array([0, 2]))], (20, 10))
+    statistics.update([replace(layer, values=layer.points + np.array([0, 2]))], (20, 10))
     summary = statistics.summary()
     assert json.loads(json.dumps(summary)) == summary
     (found,) = summary['layers']

@@ -147,7 +147,7 @@ def test_layers_by_stage(model: ViTAEv2) -> None:
         'stages.0.blocks.0',
     ]
     assert layer_of(np.zeros((4, 2))).title == 'stages.3.blocks.1'
-    flat = AttentionWindows('blocks.4.attn', *[np.zeros(0)] * 2, (1, 1), np.zeros(0))
+    flat = AttentionWindows('blocks.4.attn', np.zeros(0), np.zeros(0), (1, 1))
     assert flat.stage == 0
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from mmvsa.apis.predictors import read_image
 from mmvsa.apis.windows import WindowViewer
@@ -87,7 +88,7 @@ def main() -> None:
         stem = Path(args.image).stem
         picture = draw_query(args.out_dir / f'{stem}.png', view.image, layer, query, heads)
         title = f'{Path(args.model).stem} on {Path(args.image).name}'
-        start = dict(query=query, stage=stage, block=block, head=args.head or 0)
+        start: dict[str, Any] = dict(query=query, stage=stage, block=block, head=args.head or 0)
         page = write_page(
             args.out_dir / f'{stem}.html', view.image, view.layers, **start, title=title
         )
