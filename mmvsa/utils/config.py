@@ -48,9 +48,10 @@ def _missing_host(path: str | os.PathLike, error: ModuleNotFoundError) -> Except
 
 def missing_host(path: str | os.PathLike, package: str) -> UsageError:
     """Return the error of a config whose host package is not installed."""
-    command = ' '.join(['tools/install.sh', OPTIONAL_HOSTS.get(package, '')]).rstrip()
+    option = OPTIONAL_HOSTS.get(package)
     return UsageError(
-        f'config {os.fspath(path)} needs {package}, which is not installed; run {command}'
+        f'config {os.fspath(path)} needs {package}, which is not installed; '
+        f'run tools/install.sh{f" {option}" if option else ""}'
     )
 
 
