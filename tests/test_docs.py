@@ -20,7 +20,7 @@ from mmvsa import registry
 from mmvsa.models import SampledWindowAttention, WindowAttention
 from mmvsa.models.layers import Attention
 from mmvsa.models.layers.attention import PRESETS
-from mmvsa.registry import ATTENTIONS, MODELS, WINDOW_TRANSFORMS
+from mmvsa.registry import ATTENTIONS, HOOKS, MODELS, WINDOW_TRANSFORMS
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / 'README.md'
@@ -236,6 +236,17 @@ def test_training_config_for_own_images(default_scope, tmp_path):
     assert sample['inputs'].shape == (3, 224, 224)
     assert config.model.head.num_classes == config.data_preprocessor.num_classes == 5
     assert config.model.backbone.init_cfg == dict(type='Pretrained', checkpoint='FILE')
+
+
+def test_windows_example_of_the_hook(tmp_path):
+    text = find_block(ROOT / 'docs' / 'windows.md', 'python', 'interval=1')
+    path = tmp_path / 'windows.py'
+    path.write_text(text.replace('./configs', f'{ROOT}/configs'))
+    config = Config.fromfile(path)
+    (hook,) = config.custom_hooks
+    assert HOOKS.build(hook).interval == 1
+    names = [backend.type for backend in config.visualizer.vis_backends]
+    assert names == ['LocalVisBackend', 'TensorboardVisBackend']
 
 
 def test_testing_example_of_real_labels(tmp_path):

@@ -109,7 +109,7 @@ def test_cut_out(trained: Path, capsys: pytest.CaptureFixture) -> None:
     ('args', 'message'),
     [
         (['images', '--out-dir', 'images'], 'overwritten'),
-        (['nothing'], 'is no folder'),
+        (['nothing'], 'nothing is no image, folder or pattern of images'),
         (['images', '--background', 'gren'], 'must be green, checker or an image'),
         (['images', '--max-size', '8'], 'max_size must be at least 32'),
     ],

@@ -96,6 +96,7 @@ def test_sdist_holds_what_the_wheel_is_built_from(sdist):
 
 def test_wheel_carries_configs_tools_and_metafiles(wheel):
     names = set(wheel.namelist())
+    assert 'mmvsa/visualization/window_page.html' in names
     sources = [ROOT / 'model-index.yml', *(ROOT / 'configs').rglob('*.*')]
     sources += [*(ROOT / 'tools').rglob('*.sh'), *(ROOT / 'tools').rglob('*.txt')]
     sources = [p for p in sources if not {'__pycache__', 'benchmarks'} & set(p.parts)]

@@ -11,18 +11,18 @@ from rich.progress import track
 
 from mmvsa import get_model, list_models
 from mmvsa.apis.matting import cut_out, load_mattor, write_png
-from mmvsa.datasets.matting import files_by_stem
 from mmvsa.datasets.matting_transforms import read_image
 from mmvsa.models import CheckpointError, Mattor
 from mmvsa.registry import MODELS
 from mmvsa.utils import UsageError, load_config, usage_errors
+from mmvsa.utils.images import check_outputs, find_images, output_stems
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('model', help='config file, or a name such as p3m-net_vitae-s')
     parser.add_argument('checkpoint', help='checkpoint file, of mmvsa or official')
-    parser.add_argument('input', type=Path, help='image or folder of images')
+    parser.add_argument('input', help='image, folder of images, or glob in quotes')
     parser.add_argument('--out-dir', type=Path, default=Path('cut_outs'))
     parser.add_argument('--background', metavar='green|checker|FILE', help='default: transparent')
     parser.add_argument('--mode', choices=('resize', 'hybrid', 'whole'), help='test_cfg.mode')
@@ -50,16 +50,6 @@ def build_model(args: argparse.Namespace) -> Mattor:
         raise UsageError(str(error)) from error
 
 
-def find_images(path: Path) -> dict[str, str]:
-    """Return stem -> path of the images."""
-    if path.is_file():
-        return {path.stem: str(path)}
-    try:
-        return files_by_stem(str(path))
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
 def read_background(name: str | None) -> str | np.ndarray | None:
     if name is None or name in ('green', 'checker'):
         return name
@@ -74,15 +64,15 @@ def main() -> None:
         images = find_images(args.input)
         background = read_background(args.background)
         args.out_dir.mkdir(parents=True, exist_ok=True)
-        targets = {stem: args.out_dir / f'{stem}.png' for stem in images}
-        for stem, source in images.items():
-            if targets[stem].exists() and targets[stem].samefile(source):
-                raise UsageError(f'{source} would be overwritten; name another --out-dir')
+        targets = [args.out_dir / f'{stem}.png' for stem in output_stems(images)]
+        check_outputs(images, targets)
         model = build_model(args)
         failed = []
-        for stem, source in track(images.items(), description='cut out'):
+        pairs = list(zip(images, targets, strict=True))
+        for source, target in track(pairs, description='cut out'):
             try:
-                write_png(targets[stem], cut_out(model, read_image(source), background))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_png(target, cut_out(model, read_image(str(source)), background))
             except ValueError as error:
                 failed.append(str(error))
         print(f'{len(images) - len(failed)} images in {args.out_dir}')

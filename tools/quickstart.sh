@@ -4,6 +4,7 @@
 # carries. Arguments go to tools/train.py.
 set -euo pipefail
 
+export MMVSA_START_DIR="$PWD"  # the commands that are printed at the end are for this folder
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tools/installer/env.sh
 tools/install.sh --quiet

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from mmengine.structures import BaseDataElement
 
-from mmvsa.models import CheckpointError, Mattor, load_pretrained
+from mmvsa.models import Mattor, load_complete
 from mmvsa.visualization import GREEN, checkerboard, compose
 
 
@@ -19,13 +19,7 @@ def load_mattor(model: Mattor, checkpoint: str | os.PathLike, device: str = 'cpu
     Raises:
         CheckpointError: The file is unreadable, another model's, or of the encoder alone.
     """
-    report = load_pretrained(model, checkpoint)
-    missing = [key for key in report.missing if not key.endswith('.directions')]
-    if missing:
-        raise CheckpointError(
-            f'{checkpoint} lacks {len(missing)} tensors, such as {missing[0]}; '
-            'is it a file of an encoder alone?'
-        )
+    load_complete(model, checkpoint)
     return model.to(device).eval()
 
 

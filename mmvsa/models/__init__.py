@@ -4,6 +4,7 @@ from .backbones import RVSA, PoolingViTAE, QFormer, SwinVSA, ViTAE, ViTAEv2
 from .checkpoints import (
     CheckpointError,
     LoadReport,
+    load_complete,
     load_pretrained,
     read_state_dict,
 )
@@ -42,6 +43,7 @@ __all__ = [
     'WindowTransform',
     'convert_vitaev2',
     'install_safe_loading',
+    'load_complete',
     'load_pretrained',
     'read_checkpoint',
     'read_state_dict',

@@ -321,7 +321,6 @@ def load_pretrained(
         CheckpointError: the file cannot be read, fills less than half of the model, or has
             weights that the model cannot take (NaN, infinite, integer, complex).
     """
-    content: Mapping[Any, Any]
     if isinstance(checkpoint, Mapping):
         source, content = 'the state dict', checkpoint
     else:
@@ -329,7 +328,37 @@ def load_pretrained(
     return _load(model, content, source, prefix)
 
 
-def _load(model: nn.Module, content: Mapping[Any, Any], source: str, prefix: str) -> LoadReport:
+def load_complete(model: nn.Module, checkpoint: str | os.PathLike) -> dict[Any, Any]:
+    """Load a whole model for inference, by the rules of :func:`load_pretrained`.
+
+    Returns:
+        The content of the file, such as its ``meta``.
+
+    Raises:
+        CheckpointError: as :func:`load_pretrained`, or a part of the model is not in the file or
+            has another shape there: its answers would come from random weights.
+    """
+    content = read_checkpoint(checkpoint)
+    report = _load(model, content, os.fsdecode(checkpoint))
+    if report.mismatched:
+        raise CheckpointError(
+            f'{checkpoint} does not fit the model; of another shape (file, model): '
+            f'{", ".join(report.mismatched[:3])}'
+        )
+    # The random directions of Performer attention are drawn, not learned.
+    missing = [key for key in report.missing if not key.endswith('.directions')]
+    if missing:
+        raise CheckpointError(
+            f'{checkpoint} lacks {len(missing)} tensors, such as {missing[0]}; '
+            'is it a file of a backbone alone?'
+        )
+    return content
+
+
+def _load(
+    model: nn.Module, content: Mapping[Any, Any], source: str, prefix: str = ''
+) -> LoadReport:
+    """Load what a file holds; ``source`` names it in errors."""
     fitting, report = fit_weights(model, content, source, prefix)
     model.load_state_dict(fitting, strict=False)
     print_log(f'{source}: {report}', logger='current')

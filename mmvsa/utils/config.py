@@ -65,9 +65,14 @@ def _missing_host(path: str | os.PathLike, error: ModuleNotFoundError) -> Except
     package, _, rest = str(error).partition(' ')
     if package not in OPTIONAL_HOSTS or not rest.startswith('is not installed'):
         return UsageError(f'config {os.fspath(path)} cannot be read: {error}')
+    return missing_host(path, package)
+
+
+def missing_host(path: str | os.PathLike, package: str) -> UsageError:
+    """Return the error of a config whose host package is not installed."""
+    command = ' '.join(['tools/install.sh', OPTIONAL_HOSTS.get(package, '')]).rstrip()
     return UsageError(
-        f'config {os.fspath(path)} needs {package}, which is not installed; run '
-        f'tools/install.sh {OPTIONAL_HOSTS[package]}'
+        f'config {os.fspath(path)} needs {package}, which is not installed; run {command}'
     )
 
 

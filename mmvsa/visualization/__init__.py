@@ -2,15 +2,18 @@
 
 from .curves import draw_training_curve
 from .mattes import GREEN, checkerboard, compose, draw_matte
-from .windows import AttentionWindows, collect_windows, draw_windows
+from .window_pictures import draw_query, draw_windows
+from .windows import AttentionWindows, WindowShapes, collect_windows
 
 __all__ = [
     'GREEN',
     'AttentionWindows',
+    'WindowShapes',
     'checkerboard',
     'collect_windows',
     'compose',
     'draw_matte',
+    'draw_query',
     'draw_training_curve',
     'draw_windows',
 ]

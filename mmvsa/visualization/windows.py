@@ -1,58 +1,171 @@
-"""The windows that attention has learned, drawn over the image."""
+"""The windows that attention has learned, as one image makes it choose them."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.patches import Polygon
 from torch import Tensor, nn
 
 from mmvsa.models import SampledWindowAttention
 
-from .figure import INK, new_figure, save
-
 
 @dataclass(frozen=True)
 class AttentionWindows:
-    """Sampling points of one attention module for one image.
+    """Windows of one attention module for one image.
+
+    Coordinates are (x, y) in pixels of the map, whose pixels have their centers at integers.
 
     Attributes:
-        name: of the module.
-        points: (heads, nH, nW, ws*ws, 2), (x, y) in pixels of the map.
-        fixed: (1, nH, nW, ws*ws, 2), the pixels of the windows before they move.
+        name: Of the module.
+        points: (heads, nH, nW, ws*ws, 2), where keys are sampled.
+        fixed: (1, nH, nW, ws*ws, 2), the pixels of the default windows.
         map_size: (H, W) of the map.
+        values: (heads, nH, nW, ws*ws, 2), where values are sampled, if the module has separate
+            windows for them.
+        weights: (heads, nH, nW, ws*ws, ws*ws), what each query pays to each key, if asked for.
     """
 
     name: str
     points: np.ndarray
     fixed: np.ndarray
     map_size: tuple[int, int]
+    values: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+    @property
+    def num_heads(self) -> int:
+        """Number of attention heads."""
+        return len(self.points)
 
     @property
     def window_size(self) -> int:
-        """Return the side of a window in pixels of the map."""
-        return round(self.points.shape[3] ** 0.5)
+        """Side of a default window, in pixels of the map."""
+        return math.isqrt(self.points.shape[3])
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Number of windows (nH, nW)."""
+        return self.points.shape[1], self.points.shape[2]
+
+    @property
+    def stage(self) -> int:
+        """Number of the stage; 0 in a backbone without stages."""
+        parts = self.name.split('.')
+        return int(parts[parts.index('stages') + 1]) if 'stages' in parts else 0
+
+    @property
+    def title(self) -> str:
+        """Name without what all names share: ``'backbone.stages.0.blocks.1.attn'``."""
+        return self.name.removeprefix('backbone.').removesuffix('.attn')
+
+    @property
+    def separate(self) -> bool:
+        """Whether values have windows of their own."""
+        return self.values is not None
+
+    @property
+    def sources(self) -> np.ndarray:
+        """Where attention reads: (heads, nH, nW, ws*ws, 2), the points of the values."""
+        return self.points if self.values is None else self.values
+
+    def to_image(self, points: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+        """Convert (..., 2) from pixels of the map to those of an image of (height, width)."""
+        return (points + 0.5) * self.scale(image_size) - 0.5
+
+    def scale(self, image_size: tuple[int, int]) -> np.ndarray:
+        """Return the pixels of the image per pixel of the map, as (x, y)."""
+        return np.array(image_size[::-1]) / np.array(self.map_size[::-1])
+
+    def locate(self, query: tuple[float, float], image_size: tuple[int, int]) -> tuple[int, ...]:
+        """Return (row, column) of the window of a pixel (x, y) of the image, and its place there.
+
+        Raises:
+            ValueError: The pixel lies outside the image.
+        """
+        height, width = image_size
+        if not (0 <= query[0] < width and 0 <= query[1] < height):
+            shown = ','.join(f'{value:g}' for value in query)
+            raise ValueError(f'the query {shown} is outside the image of {width} x {height} pixels')
+        pixel = np.floor(np.array(query) / self.scale(image_size))
+        first = self.fixed[0, 0, 0, 0]  # of the first window: negative with padding before the map
+        x, y = (int(value) for value in pixel - first)
+        size = self.window_size
+        return y // size, x // size, y % size * size + x % size
 
     def corners(self, image_size: tuple[int, int], fixed: bool = False) -> np.ndarray:
-        """Outlines of the windows, (heads, nH * nW, 4, 2), (x, y) in pixels of the image.
+        """Return outlines of the windows that values are read in, or of the default ones.
+
+        (heads, nH * nW, 4, 2), (x, y) in pixels of the image.
+        """
+        points = self.fixed if fixed else self.sources
+        return self.outlines(points.reshape(len(points), -1, *points.shape[3:]), image_size)
+
+    def outlines(self, points: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+        """Return outlines of windows: (..., ws*ws, 2) -> (..., 4, 2) in pixels of the image.
 
         The points are pixel centers; an outline runs half a step of the grid outside the outer
-        ones, so that a fixed window's outline is the border of its pixels.
+        ones, so that a default window's outline is the border of its pixels.
         """
         size = self.window_size
-        points = self.fixed if fixed else self.points
-        points = points.reshape(len(points), -1, size, size, 2)
+        points = points.reshape(*points.shape[:-2], size, size, 2)
         if size > 1:
             quads = _extrapolated_corners(points)
         else:
             half = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
-            quads = points[:, :, 0, 0][:, :, None] + half
-        scale = np.array(image_size[::-1]) / np.array(self.map_size[::-1])
-        return (quads + 0.5) * scale - 0.5
+            quads = points[..., 0, 0, None, :] + half
+        return self.to_image(quads, image_size)
+
+    def cells(self, points: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+        """Return the area around each point: (ws*ws, 2) -> (ws*ws, 4, 2) in pixels of the image."""
+        size = self.window_size
+        grid = points.reshape(size, size, 2)
+        if size > 1:
+            down, right = np.gradient(grid, axis=0), np.gradient(grid, axis=1)
+        else:
+            down, right = np.array([[[0.0, 1.0]]]), np.array([[[1.0, 0.0]]])
+        signs = ((-1, -1), (-1, 1), (1, 1), (1, -1))
+        corners = [grid + 0.5 * (i * down + j * right) for i, j in signs]
+        return self.to_image(np.stack(corners, -2).reshape(-1, 4, 2), image_size)
+
+    def is_off_map(self, points: np.ndarray) -> np.ndarray:
+        """Return which of (..., 2) points lie outside all pixels of the map."""
+        limit = np.array(self.map_size[::-1]) - 0.5
+        return np.any((points < -0.5) | (points > limit), axis=-1)
+
+    def shapes(self) -> 'WindowShapes':
+        """Return how every window that values are read in differs from its default one."""
+        size = self.window_size
+        grid = self.sources.reshape(*self.points.shape[:3], size, size, 2)
+        if size > 1:
+            right = (grid[..., -1, :] - grid[..., 0, :]).mean(-2) / (size - 1)
+            down = (grid[..., -1, :, :] - grid[..., 0, :, :]).mean(-2) / (size - 1)
+        else:
+            right, down = (np.broadcast_to(axis, grid.shape[:3] + (2,)) for axis in np.eye(2))
+        return WindowShapes(
+            offset=self.sources.mean(-2) - self.fixed.mean(-2),
+            size=np.stack([np.linalg.norm(right, axis=-1), np.linalg.norm(down, axis=-1)], -1),
+            angle=np.degrees(np.arctan2(right[..., 1], right[..., 0])),
+            off_map=self.is_off_map(self.sources).mean(-1),
+        )
+
+
+@dataclass(frozen=True)
+class WindowShapes:
+    """How windows differ from their default ones; all arrays begin with (heads, nH, nW).
+
+    Attributes:
+        offset: (..., 2), (x, y) from the default center, in pixels of the map.
+        size: (..., 2), width and height relative to the default window.
+        angle: Degrees from the horizontal to the rows of the window, clockwise as one sees it.
+        off_map: Share of the sampling points that are off the map, where they read zero.
+    """
+
+    offset: np.ndarray
+    size: np.ndarray
+    angle: np.ndarray
+    off_map: np.ndarray
 
 
 def _extrapolated_corners(points: np.ndarray) -> np.ndarray:
@@ -71,18 +184,21 @@ def _extrapolated_corners(points: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def collect_windows(model: nn.Module, image: Tensor) -> list[AttentionWindows]:
-    """Windows of every varied-size attention in ``model`` for one image.
+def collect_windows(
+    model: nn.Module, image: Tensor, *, weights: bool = False
+) -> list[AttentionWindows]:
+    """Return the windows of every varied-size attention in ``model`` for one image.
 
     Args:
-        model: anything that takes ``image``; it is put into evaluation mode and back.
+        model: Anything that takes ``image``; it is put into evaluation mode and back.
         image: (1, 3, H, W), normalized.
+        weights: Compute the attention weights too.
     """
     found: list[AttentionWindows] = []
     handles = []
     for name, module in model.named_modules():
         if isinstance(module, SampledWindowAttention):
-            handles.append(module.register_forward_pre_hook(_recorder(name, found)))
+            handles.append(module.register_forward_pre_hook(_recorder(name, found, weights)))
     training = model.training
     model.eval()
     try:
@@ -94,104 +210,54 @@ def collect_windows(model: nn.Module, image: Tensor) -> list[AttentionWindows]:
     return found
 
 
-def _recorder(name: str, found: list[AttentionWindows]):
+def _recorder(name: str, found: list[AttentionWindows], weights: bool) -> Callable:
     def record(module: SampledWindowAttention, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0]
         geometry = module.geometry(x)
         centers = geometry.centers(torch.device('cpu'), torch.float32)[:, :, None]
         fixed = centers + geometry.local_grid(torch.device('cpu'), torch.float32)
-        points = module.window_points(x)[0].float().cpu()
-        found.append(AttentionWindows(name, points.numpy(), fixed[None].numpy(), geometry.size))
+        points = module.window_points(x)[0].float().cpu().numpy()
+        found.append(
+            AttentionWindows(
+                name=name,
+                points=points[: module.num_heads],
+                fixed=fixed[None].numpy(),
+                map_size=geometry.size,
+                values=points[module.num_heads :] if module.spec.separate_windows else None,
+                weights=module.attention_weights(x)[0].float().cpu().numpy() if weights else None,
+            )
+        )
 
     return record
 
 
-def draw_windows(
-    path: str | Path,
-    image: np.ndarray,
-    layers: Sequence[AttentionWindows],
-    max_heads: int = 4,
-    max_windows: int = 16,
-    title: str = '',
-) -> Path:
-    """One row per layer: the image with its fixed windows, then the windows of several heads.
+def by_stage(layers: Sequence[AttentionWindows]) -> dict[int, list[AttentionWindows]]:
+    """Return the layers of every stage that has some, in the order of the forward pass."""
+    stages: dict[int, list[AttentionWindows]] = {}
+    for layer in layers:
+        stages.setdefault(layer.stage, []).append(layer)
+    return stages
 
-    Args:
-        path: PNG file.
-        image: (H, W, C) uint8; the first three bands are shown as RGB, one or two as gray.
-        layers: see :func:`collect_windows`.
-        max_heads: heads drawn per layer, evenly chosen.
-        max_windows: windows drawn per head, a regular part of their grid.
-        title: of the figure.
+
+def representative_layers(layers: Sequence[AttentionWindows]) -> list[AttentionWindows]:
+    """Return the last layer of each stage whose map has more than one window.
+
+    Where no map has, the last layer of all.
     """
-    image = image[..., :3] if image.shape[-1] >= 3 else np.repeat(image[..., :1], 3, axis=-1)
-    columns = 1 + min(max_heads, max(layer.points.shape[0] for layer in layers))
-    figure = new_figure(2.3 * columns, 2.45 * len(layers) + 0.4)
-    axes = figure.subplots(len(layers), columns, squeeze=False)
-    figure.suptitle(title or 'learned windows', color=INK, fontsize=12)
-    for row, layer in zip(axes, layers, strict=True):
-        _draw_row(row, image, layer, max_windows)
-    return save(figure, path)
+    several = [layer for layer in layers if math.prod(layer.grid) > 1]
+    return [stage[-1] for stage in by_stage(several or layers[-1:]).values()]
 
 
-def _draw_row(
-    axes: Sequence[Axes], image: np.ndarray, layer: AttentionWindows, max_windows: int
-) -> None:
-    for axis in axes:
-        axis.set_axis_off()
-    size = image.shape[:2]
-    learned = layer.corners(size)
-    fixed = layer.corners(size, fixed=True)[0]
-    chosen = _grid_part(layer.points.shape[1:3], max_windows)
-    height, width = layer.map_size
-    _draw_panel(axes[0], image, fixed[chosen], fixed[chosen], learned)
-    axes[0].set_title(f'{_short(layer.name)}\nfixed, {height}x{width} map', **_TITLE)
-    for axis, head in zip(axes[1:], _evenly(len(learned), len(axes) - 1), strict=False):
-        _draw_panel(axis, image, learned[head][chosen], fixed[chosen], learned)
-        axis.set_title(f'head {head}', **_TITLE)
+def displayed_image(image: Tensor, preprocessor: nn.Module) -> np.ndarray:
+    """Undo the normalization of a data preprocessor: (1, C, H, W) -> (H, W, 3) uint8, RGB."""
+    mean, std = getattr(preprocessor, 'mean', None), getattr(preprocessor, 'std', None)
+    pixels = image[0].float()
+    if isinstance(mean, Tensor) and isinstance(std, Tensor):
+        pixels = pixels * std.to(pixels) + mean.to(pixels)
+    pixels = pixels.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+    return as_rgb(pixels.cpu().numpy())
 
 
-_TITLE: dict = dict(fontsize=8, color=INK)
-
-
-def _draw_panel(
-    axis: Axes, image: np.ndarray, windows: np.ndarray, fixed: np.ndarray, extent: np.ndarray
-) -> None:
-    """The image, faint, and (N, 4, 2) outlines; thin dashes mark the fixed ones."""
-    height, width = image.shape[:2]
-    axis.set_axis_on()
-    axis.set(xticks=[], yticks=[])
-    axis.imshow(image, alpha=0.55, interpolation='nearest')
-    colors = mpl.colormaps['tab10' if len(windows) <= 10 else 'tab20'].colors  # type: ignore[attr-defined]
-    for index, (window, start) in enumerate(zip(windows, fixed, strict=True)):
-        color = colors[index % len(colors)]
-        axis.add_patch(Polygon(start, fill=False, edgecolor=color, linestyle=':', linewidth=0.8))
-        axis.add_patch(Polygon(window, facecolor=(*color, 0.12), edgecolor=color, linewidth=1.6))
-        axis.plot(*window.mean(0), 'o', color=color, markersize=2.5)
-    # Windows may leave the image; a tenth of it is shown around, more only where they go there.
-    low = np.minimum(extent.reshape(-1, 2).min(0), -0.5) - 0.02 * width
-    high = np.maximum(extent.reshape(-1, 2).max(0), (width - 0.5, height - 0.5)) + 0.02 * width
-    limit = 0.5 * np.array([width, height])
-    low, high = np.maximum(low, -limit), np.minimum(high, (width, height) + limit)
-    axis.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]))
-    for spine in axis.spines.values():
-        spine.set_visible(False)
-
-
-def _evenly(count: int, limit: int) -> list[int]:
-    """At most ``limit`` of ``range(count)``, evenly spread."""
-    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, limit))})
-
-
-def _grid_part(grid: tuple[int, ...], limit: int) -> list[int]:
-    """Flat indices of a regular part of (rows, columns) with at most ``limit`` windows."""
-    rows, columns = grid
-    down = _evenly(rows, max(int(limit**0.5), limit // columns, 1))
-    return [
-        row * columns + column for row in down for column in _evenly(columns, limit // len(down))
-    ]
-
-
-def _short(name: str) -> str:
-    """'backbone.stages.0.blocks.1.attn' -> 'stages.0.blocks.1'."""
-    return name.removeprefix('backbone.').removesuffix('.attn')
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """Return the first three bands of (H, W, C), or the first of one or two as gray."""
+    return image[..., :3] if image.shape[-1] >= 3 else np.repeat(image[..., :1], 3, axis=-1)

@@ -14,6 +14,7 @@ def fake_runner(hub: MessageHub, work_dir: Path, **attributes: object) -> Simple
         epoch=0,
         _train_loop=object(),
         train_dataloader=range(4),
+        val_loop=None,
         experiment_name='name_2026_1',
         logger=SimpleNamespace(info=print, warning=print),
     )

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import mmcv
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -39,7 +40,14 @@ class NextStepsHook(Hook):
         lines = ['', f'checkpoint   {shown}']
         lines += [f'picture      {shown_path(path)}' for path in sorted(work_dir.glob('*.png'))]
         if checkpoint:
-            lines.append(f'test         {tool_command("test", config, Path(checkpoint))}')
+            out = work_dir / 'predictions'
+            predict = tool_command(
+                'image_demo', _example_image(runner), config, Path(checkpoint), '--out-dir', out
+            )
+            lines += [
+                f'predict      {predict}',
+                f'test         {tool_command("test", config, Path(checkpoint))}',
+            ]
         resume = tool_command(
             'train', config, '--work-dir', work_dir, '--resume', processes=runner.world_size
         )
@@ -50,3 +58,16 @@ class NextStepsHook(Hook):
             '             (FOLDER: one folder of images per class, or train/ and val/ of them)',
         ]
         return '\n'.join(lines)
+
+
+def _example_image(runner: Runner) -> Path:
+    """Return the file of a validation image; one that is only in memory is written."""
+    dataset = runner.val_dataloader.dataset if runner.val_loop else None
+    if not dataset:
+        return Path('IMAGE')
+    sample = dataset.get_data_info(0)
+    if 'img_path' in sample:
+        return Path(sample['img_path'])
+    path = Path(runner.work_dir, 'example', '0.png')
+    mmcv.imwrite(sample['img'], str(path))
+    return path

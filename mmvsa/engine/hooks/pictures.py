@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
-from torch import Tensor, nn
 
 from mmvsa.registry import HOOKS
 
@@ -94,15 +92,20 @@ class TrainingCurveHook(PictureHook):
 
 @HOOKS.register_module()
 class WindowVisualizationHook(PictureHook):
-    """Draw the learned windows over a validation image to ``<work_dir>/windows.png``.
+    """Draw the learned windows over a validation image, and say how they differ from default ones.
+
+    ``<work_dir>/windows.png`` is drawn after training. With ``interval``, the picture and the
+    statistics of each stage's layer also go to the backends of the visualizer during training:
+    ``LocalVisBackend``, ``TensorboardVisBackend`` or any other in ``vis_backends``.
 
     Args:
-        image_index: of the image in the validation set.
-        layers: name parts of the attention modules to draw; by default the last of each stage
+        image_index: Of the image in the validation set.
+        layers: Name parts of the attention modules to draw; by default the last of each stage
             whose map has more than one window (the last of all where none has).
-        max_heads: heads drawn per layer.
-        max_windows: windows drawn per head.
-        filename: of the picture.
+        max_heads: Heads drawn per layer.
+        max_windows: Windows drawn per head.
+        filename: Of the picture.
+        interval: Validations from one picture in the backends to the next; None sends none.
     """
 
     def __init__(
@@ -112,42 +115,68 @@ class WindowVisualizationHook(PictureHook):
         max_heads: int = 4,
         max_windows: int = 16,
         filename: str = 'windows.png',
+        *,
+        interval: int | None = None,
     ) -> None:
+        if interval is not None and interval < 1:
+            raise ValueError(f'interval must be at least 1 or None, got {interval!r}')
         self.image_index = image_index
         self.layers = layers
-        self.options = dict(max_heads=max_heads, max_windows=max_windows)
+        self.options: dict[str, Any] = dict(
+            max_heads=max_heads,
+            max_windows=max_windows,
+            title='learned windows (dotted: the fixed windows they start from)',
+        )
         self.filename = filename
+        self.interval = interval
+        self._validations = 0
+
+    @master_only
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Send the picture and the statistics to the visualizer's backends."""
+        self._validations += 1
+        # A test of the weights alone (`val` without `train`) has no step to draw at.
+        if not self.interval or self._validations % self.interval or runner._train_loop is None:
+            return
+        from mmvsa.visualization.figure import to_array
+        from mmvsa.visualization.window_pictures import windows_figure
+
+        image, layers = self._look(runner)
+        if not layers:
+            return
+        picture = to_array(windows_figure(image, layers, **self.options))
+        runner.visualizer.add_image('windows', picture, step=runner.iter)
+        runner.visualizer.add_scalars(_scalars(layers, image.shape[:2]), step=runner.iter)
 
     def draw_picture(self, runner: Runner) -> None:
-        """Draw the windows over an image of the validation set."""
-        from mmvsa.visualization import collect_windows, draw_windows
+        """Draw the picture to a file."""
+        from mmvsa.visualization import draw_windows
 
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        dataset = runner.val_dataloader.dataset if runner.val_loop else None
-        if dataset is None:
+        if runner.val_loop is None:
             return
-        data = pseudo_collate([dataset[self.image_index]])
-        image = model.data_preprocessor(data, False)['inputs']
-        layers = self._choose(collect_windows(model.backbone, image))
+        image, layers = self._look(runner)
         if not layers:
             runner.logger.warning('no varied-size windows to draw in this model')
             return
-        path = draw_windows(
-            Path(runner.work_dir) / self.filename,
-            displayed_image(image, model.data_preprocessor),
-            layers,
-            title='learned windows (dotted: the fixed windows they start from)',
-            **self.options,
-        )
+        path = draw_windows(Path(runner.work_dir) / self.filename, image, layers, **self.options)
         runner.logger.info(f'learned windows: {path}')
 
+    def _look(self, runner: Runner) -> tuple[np.ndarray, list[Any]]:
+        """Return the image as the network sees it, and the layers to draw."""
+        from mmvsa.visualization.windows import collect_windows, displayed_image
+
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        data = pseudo_collate([runner.val_dataloader.dataset[self.image_index]])
+        inputs = model.data_preprocessor(data, False)['inputs']
+        layers = collect_windows(model.backbone, inputs)
+        return displayed_image(inputs, model.data_preprocessor), self._choose(layers)
+
     def _choose(self, found: list[Any]) -> list[Any]:
-        if self.layers is not None:
-            return [layer for layer in found if any(part in layer.name for part in self.layers)]
-        many = [layer for layer in found if layer.points.shape[1] * layer.points.shape[2] > 1]
-        # 'stages.0.blocks.1.attn' -> stage '0'; a later layer of the stage replaces an earlier.
-        last = {layer.name.split('.')[1]: layer for layer in many or found[-1:]}
-        return list(last.values())
+        from mmvsa.visualization.windows import representative_layers
+
+        if self.layers is None:
+            return representative_layers(found)
+        return [layer for layer in found if any(part in layer.name for part in self.layers)]
 
 
 def _counts_iterations(runner: Runner) -> bool:
@@ -155,10 +184,14 @@ def _counts_iterations(runner: Runner) -> bool:
     return isinstance(runner._train_loop, IterBasedTrainLoop)
 
 
-def displayed_image(image: Tensor, preprocessor: nn.Module) -> np.ndarray:
-    """Return (1, C, H, W), normalized, as (H, W, C) uint8."""
-    mean, std = getattr(preprocessor, 'mean', None), getattr(preprocessor, 'std', None)
-    pixels = image[0].float()
-    if isinstance(mean, Tensor) and isinstance(std, Tensor):
-        pixels = pixels * std.to(pixels) + mean.to(pixels)
-    return pixels.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+def _scalars(layers: list[Any], image_size: tuple[int, int]) -> dict[str, float]:
+    """Return the mean over the heads of each quantity of each layer, by name."""
+    from mmvsa.visualization.window_statistics import layer_statistics
+
+    found = {layer.title: layer_statistics(layer, image_size) for layer in layers}
+    return {
+        f'windows/{name}/{title}': float(values.mean())
+        for title, quantities in found.items()
+        for name, values in quantities.items()
+        if not np.isnan(values).any()  # the attention distance needs weights
+    }

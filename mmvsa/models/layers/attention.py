@@ -31,6 +31,7 @@ from mmvsa.ops import (
     window_merge,
     window_partition,
 )
+from mmvsa.ops.torch_sampling import sample_torch
 from mmvsa.registry import ATTENTIONS
 
 from .mlp import linear
@@ -341,6 +342,23 @@ class SampledWindowAttention(WindowedAttention):
         They are (x, y) in pixels of the map.
         """
         return self.transform(x, self.geometry(x)).points.permute(0, 3, 1, 2, 4, 5)
+
+    def attention_weights(self, x: Tensor) -> Tensor:
+        """Return what every query pays to every sampled key of a (B, H, W, C) map.
+
+        (B, heads, nH, nW, ws*ws, ws*ws): queries, then keys. For looking at a model: backends do
+        not keep the weights.
+        """
+        geometry = self.geometry(x)
+        q, k, _ = self.project(x).unbind(3)  # each (B, H, W, heads, d)
+        q = window_partition(geometry.pad(q), self.window_size)
+        # With separate windows, those of the keys come first.
+        points = self.transform(x, geometry).points[:, :, :, : self.num_heads]
+        k = sample_torch(k, points).flatten(0, 2)  # B*nH*nW, heads, ws*ws, d
+        scores = q @ k.transpose(-2, -1) * self.scale
+        bias = self.query_bias(q) if self.position else self.relative_position_bias()
+        weights = (scores if bias is None else scores + bias).softmax(-1)
+        return weights.unflatten(0, (-1, *geometry.grid)).permute(0, 3, 1, 2, 4, 5)
 
 
 def expand_attention(config: str | dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from mmvsa.models import FullAttention, SampledWindowAttention, WindowAttention
 from mmvsa.models.layers import build_attention, build_window_transform
 from mmvsa.models.layers.attention import expand_attention
-from mmvsa.ops import BACKENDS
+from mmvsa.ops import BACKENDS, window_merge
+from mmvsa.ops.torch_sampling import sample_torch
 from mmvsa.registry import WINDOW_TRANSFORMS
 
 SIZES = [(14, 14), (10, 17), (3, 20), (1, 1), (7, 6)]
@@ -335,3 +336,27 @@ def test_a_member_is_added_as_one_small_class():
         assert attention(x).shape == x.shape
     finally:
         WINDOW_TRANSFORMS.module_dict.pop('ShiftRight')
+
+
+@pytest.mark.parametrize('position', [None, 'table', ('table', 'decomposed')])
+@pytest.mark.parametrize('separate', [False, True])
+def test_weights_and_sampled_values_give_the_output(position, separate: bool) -> None:
+    """On a map that no window divides, padded at both sides."""
+    attention = SampledWindowAttention(
+        8, 2, window_size=4, position=position, separate_windows=separate, padding='center'
+    )
+    torch.nn.init.normal_(attention.transform.regressor.weight, std=0.3)
+    for name, parameter in attention.named_parameters():
+        if 'rel_pos' in name or 'table' in name:
+            torch.nn.init.normal_(parameter)
+    x = torch.randn(2, 6, 9, 8)
+    weights = attention.attention_weights(x)  # B, heads, nH, nW, queries, keys
+    assert weights.shape == (2, 2, 2, 3, 16, 16)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2, 2, 3, 16))
+    points = attention.window_points(x)[:, -2:]  # those of the values are the last
+    v = attention.project(x)[..., 2, :, :]
+    values = sample_torch(v, points.permute(0, 2, 3, 1, 4, 5)).permute(0, 3, 1, 2, 4, 5)
+    read = (weights @ values).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+    geometry = attention.geometry(x)
+    merged = geometry.crop(window_merge(read, 4, geometry.grid))
+    torch.testing.assert_close(attention.proj(merged), attention(x))
