@@ -126,3 +126,10 @@ def test_importing_mmvsa_leaves_mmseg_out():
 def test_wrong_numbers_of_classes_are_named(name, classes, error, message):
     with torch.device('meta'), pytest.raises(error, match=message):
         get_model(name, num_classes=classes)
+
+
+def test_overrides_of_the_caller_stay_as_they_are():
+    arch = dict(_delete_=True, embed_dims=8, depths=(1,), num_heads=(1,))
+    for _ in range(2):
+        model = get_model('swin-t-vsa', backbone=dict(arch=arch, out_indices=(0,)))
+        assert model.backbone.out_channels == (8,) and '_delete_' in arch
