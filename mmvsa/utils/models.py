@@ -82,13 +82,12 @@ def load_whole(model: nn.Module, checkpoint: str | os.PathLike, optional: str = 
     from mmvsa.models import CheckpointError, load_pretrained
 
     report = load_pretrained(model, checkpoint)
-    missing = [key for key in report.missing if not (optional and re.search(optional, key))]
+    # A tensor of another shape, with the shapes, is as good as none.
+    unfilled = [*report.mismatched, *report.missing]
+    missing = [key for key in unfilled if not (optional and re.search(optional, key))]
     if missing:
-        why = f'{len(missing)} tensors, such as {missing[0]}'
-        if report.mismatched:
-            why = f'{why} (of another shape: {report.mismatched[0]})'
         raise CheckpointError(
-            f'{checkpoint} lacks {why}; build the model with the config and options it was '
-            'trained with'
+            f'{checkpoint} lacks {len(missing)} tensors, such as {missing[0]}; build the model '
+            'with the config and options it was trained with'
         )
     return model

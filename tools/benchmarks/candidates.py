@@ -111,7 +111,8 @@ def _check_runtime(text: str, options: dict[str, Any]) -> None:
         raise ValueError(f'int8 of {text!r} needs a runtime, one of {list(RUNTIMES)}')
     if runtime is not None and {'compile', 'cells', 'channels_last', 'with_cp'} & set(options):
         raise ValueError(f'{text!r} runs a file in {runtime}, which takes no option of torch')
-    if runtime == 'onnxruntime' and dtype != 'float32' or runtime and dtype == 'float16':
+    known = {'onnxruntime': ('float32',), 'openvino': ('float32', 'bfloat16')}
+    if runtime and dtype not in known[runtime]:
         raise ValueError(f'{runtime} does not compute in {dtype} on a CPU: {text!r}')
 
 
