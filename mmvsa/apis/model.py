@@ -85,7 +85,8 @@ def model_config(name: str, num_classes: int = 1000, **overrides: Any) -> dict[s
             ),
         )
     )
-    config.merge_from_dict(overrides)
+    # MMEngine takes `_delete_` out of what it merges.
+    config.merge_from_dict(copy.deepcopy(overrides))
     if config.backbone.get('out_type') == 'avg_featmap' and not overrides.get('neck'):
         config.neck = None  # the backbone takes the mean itself
     _set_head_channels(config)
@@ -222,7 +223,7 @@ def _whole_model_config(
         if name not in CHANGE_DETECTORS:
             raise ValueError(f'{name} has no classes; leave num_classes={num_classes!r} out')
         config.decode_head.num_classes = check_int('num_classes', num_classes, minimum=2)
-    config.merge_from_dict(overrides)
+    config.merge_from_dict(copy.deepcopy(overrides))
     return config.to_dict()
 
 

@@ -328,8 +328,16 @@ def load_pretrained(
     return _load(model, content, source, prefix)
 
 
-def load_complete(model: nn.Module, checkpoint: str | os.PathLike) -> dict[Any, Any]:
+def load_complete(
+    model: nn.Module, checkpoint: str | os.PathLike, optional: str = r'\.directions$'
+) -> dict[Any, Any]:
     """Load a whole model for inference, by the rules of :func:`load_pretrained`.
+
+    Args:
+        model: What the file is for.
+        checkpoint: A path or a URL.
+        optional: Pattern of the keys that the file may lack; by default the random directions of
+            Performer attention, which are drawn, not learned.
 
     Returns:
         The content of the file, such as its ``meta``.
@@ -340,17 +348,19 @@ def load_complete(model: nn.Module, checkpoint: str | os.PathLike) -> dict[Any, 
     """
     content = read_checkpoint(checkpoint)
     report = _load(model, content, os.fsdecode(checkpoint))
-    if report.mismatched:
+    mismatched, missing = (
+        [key for key in keys if not re.search(optional, key)]
+        for keys in (report.mismatched, report.missing)
+    )
+    if mismatched:
         raise CheckpointError(
             f'{checkpoint} does not fit the model; of another shape (file, model): '
-            f'{", ".join(report.mismatched[:3])}'
+            f'{", ".join(mismatched[:3])}'
         )
-    # The random directions of Performer attention are drawn, not learned.
-    missing = [key for key in report.missing if not key.endswith('.directions')]
     if missing:
         raise CheckpointError(
             f'{checkpoint} lacks {len(missing)} tensors, such as {missing[0]}; '
-            'is it a file of a backbone alone?'
+            'is it a file of a backbone alone, or of other options?'
         )
     return content
 

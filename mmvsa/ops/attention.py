@@ -31,7 +31,8 @@ def attend(
         (B, heads, N, d).
     """
     if bias is not None:
-        bias = bias.to(q.dtype)
+        # Of a size that an export leaves open, nothing tells whether 1 is all of the batch.
+        bias = bias.to(q.dtype).expand(q.shape[0], -1, -1, -1)
         trained = bias.requires_grad and q.device.type == 'cpu'
         if trained and k.shape[-2] <= MAX_WRITTEN_KEYS:
             return _attend_by_bmm(q, k, v, scale=scale, bias=bias, dropout=dropout)
@@ -47,7 +48,7 @@ def _attend_by_bmm(
     """
     batch = q.shape[:2]
     q, k, v = (part.flatten(0, 1) for part in (q, k, v))  # (B*heads, N, d)
-    bias = bias.expand(*batch, -1, -1).flatten(0, 1)
+    bias = bias.flatten(0, 1)
     weights = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=scale).softmax(-1)
     if dropout:
         weights = F.dropout(weights, dropout)

@@ -74,6 +74,8 @@ BACKENDS: tuple[Backend, ...] = (
     SamplingBackend('torch', sample_torch, _always_available),
 )
 AUTO = 'auto'
+# What `auto` takes while a model is exported: operations that every exporter translates.
+EXPORTED = 'torch'
 
 
 def _find(name: str) -> Backend | None:
@@ -109,6 +111,8 @@ def select_backend(
     Raises:
         RuntimeError: A backend that is asked for by name cannot run; the message says why.
     """
+    if name == AUTO and torch.compiler.is_exporting():
+        name = EXPORTED
     if name == AUTO:
         return next(backend for backend in BACKENDS if not backend.reasons(device, spec, dtype))
     backend = _find(name)

@@ -23,7 +23,8 @@ def sample_torch(kv: Tensor, points: Tensor) -> Tensor:
     maps = kv.flatten(4).to(dtype) if kv.dim() == 5 else kv.to(dtype)
     maps = maps.permute(0, 3, *range(4, maps.dim()), 1, 2).reshape(batch * heads, -1, height, width)
     # align_corners=False has no division by zero for a map that is one pixel wide.
-    # No tensor from numbers: a CUDA graph cannot capture its copy to the GPU.
+    # No tensor from numbers: a CUDA graph cannot capture its copy to the GPU, and an export would
+    # fix sizes that it leaves open.
     x, y = (2 * points + 1).unbind(-1)
     grid = torch.stack((x / width - 1, y / height - 1), -1).to(dtype)
     grid = grid.permute(0, 3, 1, 2, 4, 5).reshape(batch * heads, -1, points.shape[4], 2)

@@ -1,12 +1,29 @@
 """Windows of a channels-last map: geometry, padding, partition and their inverses."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 PADDINGS = ('end', 'center')
+
+
+def divide_up(length: int, divisor: int) -> int:
+    """Divide and round up."""
+    # Not `-(-length // divisor)`: exporters do not see that it is positive.
+    return (length + divisor - 1) // divisor
+
+
+def known_equal(a: Sequence[int], b: Sequence[int]) -> bool:
+    """Return whether two lists of lengths are equal; of lengths left open, whether they must be.
+
+    While a model is exported for any height and width, lengths are symbols; a plain comparison
+    would fix them to those of the example.
+    """
+    return all(statically_known_true(x == y) for x, y in zip(a, b, strict=True))
 
 
 @dataclass(frozen=True)
@@ -27,7 +44,7 @@ class WindowGeometry:
     @classmethod
     def of(cls, size: tuple[int, int], window_size: int, padding: str = 'end') -> 'WindowGeometry':
         """Return the windows of a map, padded at the ``'end'`` (right, bottom) or ``'center'``."""
-        missing = [-length % window_size for length in size]
+        missing = [divide_up(n, window_size) * window_size - n for n in size]
         top, left = (m // 2 for m in missing) if padding == 'center' else (0, 0)
         return cls(size, window_size, top, left)
 
@@ -35,7 +52,7 @@ class WindowGeometry:
     def grid(self) -> tuple[int, int]:
         """Number of windows (nH, nW)."""
         height, width = self.size
-        return -(-height // self.window_size), -(-width // self.window_size)
+        return divide_up(height, self.window_size), divide_up(width, self.window_size)
 
     @property
     def padded_size(self) -> tuple[int, int]:
@@ -56,7 +73,7 @@ class WindowGeometry:
     def pad(self, x: Tensor) -> Tensor:
         """Pad with zeros: (B, H, W, ...) -> (B, nH*ws, nW*ws, ...)."""
         left, right, top, bottom = self.padding
-        if not any(self.padding):
+        if known_equal(self.padded_size, self.size):
             return x
         return F.pad(x, (0, 0) * (x.dim() - 3) + (left, right, top, bottom))
 
@@ -76,8 +93,8 @@ class WindowGeometry:
         """Return the centers of the windows, (nH, nW, 2) as (x, y) pixels of the unpadded map."""
         start_y, start_x = ((self.window_size - 1) / 2 - before for before in (self.top, self.left))
         x, y = (
-            torch.arange(start, start + length, self.window_size, device=device, dtype=dtype)
-            for start, length in zip((start_x, start_y), self.padded_size[::-1], strict=True)
+            torch.arange(count, device=device, dtype=dtype) * self.window_size + start
+            for start, count in zip((start_x, start_y), self.grid[::-1], strict=True)
         )
         return torch.stack(torch.meshgrid(x, y, indexing='xy'), -1)
 

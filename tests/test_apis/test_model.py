@@ -190,3 +190,10 @@ def test_options_that_nothing_takes(options, message):
 def test_features_of_whole_models_are_refused():
     with torch.device('meta'), pytest.raises(ValueError, match='is no classifier'):
         get_model('p3m-net_vitae-s', features_only=True)
+
+
+def test_overrides_of_the_caller_stay_as_they_are():
+    arch = dict(_delete_=True, embed_dims=8, depths=(1,), num_heads=(1,))
+    for _ in range(2):
+        model = get_model('swin-t-vsa', backbone=dict(arch=arch, out_indices=(0,)))
+        assert model.backbone.out_channels == (8,) and '_delete_' in arch

@@ -17,6 +17,7 @@ from mmvsa.models import (
     SwinVSA,
     ViTAEv2,
     convert_vitaev2,
+    load_complete,
     load_pretrained,
     read_state_dict,
 )
@@ -401,3 +402,21 @@ def test_counters_in_floating_point():
     weights['num_batches_tracked'] = torch.tensor(7.5)
     with pytest.raises(CheckpointError, match='num_batches_tracked is torch.float32'):
         load_pretrained(model, weights)
+
+
+def test_a_checkpoint_must_be_whole(tmp_path):
+    arch = dict(_delete_=True, embed_dims=8, depths=(1,), num_heads=(1,))
+    options = dict(backbone=dict(arch=arch, out_indices=(0,)))
+    model = get_model('swin-t-vsa', num_classes=3, **options)
+    torch.save(model.state_dict(), tmp_path / 'whole.pth')
+    state = {k: v for k, v in model.state_dict().items() if not k.startswith('head')}
+    torch.save(state, tmp_path / 'part.pth')
+    other = get_model('swin-t-vsa', num_classes=4, **options)
+    assert 'head.fc.weight' in load_complete(model, tmp_path / 'whole.pth')
+    with pytest.raises(CheckpointError, match='part.pth lacks 2 tensors, such as head.fc.weight'):
+        load_complete(model, tmp_path / 'part.pth')
+    load_complete(model, tmp_path / 'part.pth', optional='^head')
+    with pytest.raises(CheckpointError, match=r'such as head.fc.weight: \(3, 8\), \(4, 8\)'):
+        load_complete(other, tmp_path / 'whole.pth')
+    with pytest.raises(CheckpointError, match='none.pth'):
+        load_complete(model, tmp_path / 'none.pth')

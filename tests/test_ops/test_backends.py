@@ -9,6 +9,7 @@ from mmvsa.models import SampledWindowAttention
 from mmvsa.ops import (
     BACKENDS,
     AttentionSpec,
+    SamplingBackend,
     backend_table,
     check_backend,
     select_backend,
@@ -50,6 +51,14 @@ def test_auto_takes_the_fused_kernel_for_what_it_can_do(monkeypatch):
     assert select_backend('auto', CPU, wide, torch.bfloat16).name == 'torch'
     with pytest.raises(RuntimeError, match='float32, float16 or bfloat16, not torch.float64'):
         select_backend('triton', CPU, SPEC, torch.float64)
+
+
+def test_auto_is_the_reference_while_exporting(monkeypatch):
+    monkeypatch.setattr(SamplingBackend, 'reasons', lambda self, *args, **kwargs: [])
+    assert select_backend('auto', CPU, SPEC).name == 'mmcv'
+    monkeypatch.setattr(torch.compiler, 'is_exporting', lambda: True)
+    assert select_backend('auto', CPU, SPEC).name == 'torch'
+    assert select_backend('mmcv', CPU, SPEC).name == 'mmcv'
 
 
 def test_set_backend_reaches_every_layer_or_none():

@@ -18,15 +18,13 @@ from typing import Any, NamedTuple
 
 import torch
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, init_default_scope
 from rich import print
 from rich.table import Table
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmvsa import get_model
 from mmvsa.ops import set_backend
-from mmvsa.utils import UsageError, load_config, usage_errors
+from mmvsa.utils import build_model, usage_errors
 
 
 def grid_sample_flops(*_: Any, out_shape: Sequence[int], **__: Any) -> int:
@@ -110,14 +108,7 @@ def _within(counts: dict[str, int], prefix: str) -> int:
 def build(name: str) -> nn.Module:
     """Build the model of a name or of a config without memory for its parameters."""
     with torch.device('meta'):
-        if not name.endswith('.py'):
-            try:
-                return get_model(name)
-            except ValueError as error:  # an unknown name; the message lists near ones
-                raise UsageError(str(error)) from error
-        cfg = load_config(name)
-        init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-        return MODELS.build(cfg.model)
+        return build_model(name)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -2,8 +2,9 @@
 
 A candidate is written [SOURCE:]NAME[@OPTION,...]. Sources: mmvsa (if none is given), timm,
 mmpretrain, and official, the checkout given by --official; or it is the path of a detector's
-config. Options: float32, bfloat16 or float16 (autocast), channels_last, compile, with_cp, and of
-mmvsa backend=NAME. For example:
+config. Options: float32, bfloat16 or float16 (autocast), channels_last, compile, with_cp,
+onnxruntime or openvino (export it and run the file), int8 of these, and of mmvsa cells (compile
+cell by cell) and backend=NAME. For example:
 
     python tools/benchmarks/benchmark.py vitaev2-s-vsa vitaev2-s-vsa@bfloat16 \\
         official:ViTAEv2_VSA_S timm:swin_tiny_patch4_window7_224 \\
@@ -15,11 +16,14 @@ mmvsa backend=NAME. For example:
 
 All candidates and sizes are timed interleaved, round by round; a ratio is the median of the
 rounds' own ratios. Peak memory is what building and running adds to a process of its own (CPU) or
-to the allocator (GPU). A candidate that fails is reported and left out; the status is then 1.
+to the allocator (GPU). "first s" is building, exporting or compiling, and the first call. A
+candidate that fails is reported and left out; the status is then 1.
 """
 
 import argparse
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,6 +40,7 @@ from measure import (
     time_record,
     write_record,
 )
+from torch._inductor.utils import fresh_cache
 
 from mmvsa.utils import usage_errors
 
@@ -69,6 +74,7 @@ class Benchmark:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         self.failed = False
+        self.first: dict[tuple, float] = {}
 
     def run(self, task: str) -> list[dict[str, Any]]:
         """Return a row for every candidate and size that runs."""
@@ -76,7 +82,7 @@ class Benchmark:
         works: dict[tuple, Workload] = {}
         calls: dict[tuple, Call] = {}
         for candidate, size in args.parsed:
-            work = Workload(candidate, task, args.batch_size, size, args.device)
+            work = Workload(candidate, task, args.batch_size, size, args.device, args.folder)
             if call := self._try(work):
                 works[candidate.label, size], calls[candidate.label, size] = work, call
         times = time_interleaved(
@@ -87,6 +93,7 @@ class Benchmark:
             found = times[label, size]
             row = {'task': task, 'size': f'{size[0]}x{size[1]}', 'candidate': label}
             row |= time_record(found, args.batch_size, times.get((args.baseline, size)))
+            row['first s'] = round(self.first[label, size], 1)
             if len(args.sizes) > 1:
                 pixels = args.batch_size * size[0] * size[1]
                 row['ms/Mpx'] = round(1e9 * found.median / pixels, 1)
@@ -97,21 +104,27 @@ class Benchmark:
 
     def _try(self, work: Workload) -> Call | None:
         """Build and run once: what fails must not end the others' measurement."""
+        start = time.perf_counter()
         try:
-            call = work.build()
-            call()
+            # What another candidate compiled must not shorten this one's first call.
+            with fresh_cache():
+                call = work.build()
+                call()
         except Exception as error:
             self.failed = True
             reason = f'{type(error).__name__}: {error}'
             print(f'{work.candidate.label} failed and is left out: {reason}', file=sys.stderr)
             return None
+        seconds = time.perf_counter() - start
+        self.first[work.candidate.label, work.size] = seconds
+        print(f'{work.candidate.label}: first call after {seconds:.1f} s', file=sys.stderr)
         return call
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     benchmark = Benchmark(args)
-    with usage_errors():
+    with usage_errors(), tempfile.TemporaryDirectory() as args.folder:
         rows = [row for task in args.tasks for row in benchmark.run(task)]
     if rows:
         device = describe_machine(args.device)['device']

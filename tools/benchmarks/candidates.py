@@ -4,18 +4,24 @@ A candidate is written ``[SOURCE:]NAME[@OPTION,...]``, e.g. ``vitaev2-s-vsa@bflo
 ``timm:swin_tiny_patch4_window7_224``, or it is the path of a detector's config.
 """
 
+import dataclasses
 import functools
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from measure import DTYPES, Call
 from official import build_official, move_to
+from quantization import quantize
 from torch import Tensor, nn
 
+from mmvsa.deployment import FORMATS, compile_cells, export_model
+from mmvsa.deployment.formats import load_openvino
 from mmvsa.models.layers import WindowTransform
 from mmvsa.ops import check_backend, set_backend
 
@@ -27,7 +33,9 @@ SOURCES = {
     'timm': 'timm',
     'official': 'timm',
 }
-FLAGS = ('channels_last', 'compile', 'with_cp')
+FLAGS = ('channels_last', 'compile', 'cells', 'with_cp', 'int8')
+# Option -> format of the file that it runs.
+RUNTIMES = {'onnxruntime': 'onnx', 'openvino': 'openvino'}
 TASKS = ('forward', 'backward', 'train')
 OBJECTS = 8  # on every image of a detector
 
@@ -46,6 +54,9 @@ class Candidate:
         dtype: a key of :data:`measure.DTYPES`; other than float32 means autocast.
         channels_last: put model and images into channels_last memory.
         compile: compile it (of a detector: the backbone) with ``torch.compile``.
+        cells: compile every cell of the backbone, see :func:`mmvsa.deployment.compile_cells`.
+        runtime: a key of :data:`RUNTIMES`: export it and run the file there.
+        int8: of a runtime: quantized by onnxruntime, on random images.
         with_cp: activation checkpointing of the blocks of the backbone.
         backend: sampling backend; the model's own choice if None.
         root: checkout of the official repository, for ``official``.
@@ -57,6 +68,9 @@ class Candidate:
     dtype: str = 'float32'
     channels_last: bool = False
     compile: bool = False
+    cells: bool = False
+    int8: bool = False
+    runtime: str | None = None
     with_cp: bool = False
     backend: str | None = None
     root: str | None = None
@@ -83,9 +97,23 @@ def parse_candidate(text: str, root: str | None = None) -> Candidate:
     options = dict(map(_read_option, filter(None, written.split(','))))
     if 'backend' in options and source not in _OF_MMVSA:
         raise ValueError(f'backend=NAME is for models of mmvsa, not for {model!r}')
+    if 'cells' in options and source not in _OF_MMVSA:
+        raise ValueError(f'cells is for models of mmvsa, not for {model!r}')
+    _check_runtime(text, options)
     if 'with_cp' in options and source == 'official':
         raise ValueError(f'with_cp is not for {model!r}: the official code has no such option')
     return Candidate(text, source, name, root=root, **options)
+
+
+def _check_runtime(text: str, options: dict[str, Any]) -> None:
+    runtime, dtype = options.get('runtime'), options.get('dtype', 'float32')
+    if runtime is None and 'int8' in options:
+        raise ValueError(f'int8 of {text!r} needs a runtime, one of {list(RUNTIMES)}')
+    if runtime is not None and {'compile', 'cells', 'channels_last', 'with_cp'} & set(options):
+        raise ValueError(f'{text!r} runs a file in {runtime}, which takes no option of torch')
+    known = {'onnxruntime': ('float32',), 'openvino': ('float32', 'bfloat16')}
+    if runtime and dtype not in known[runtime]:
+        raise ValueError(f'{runtime} does not compute in {dtype} on a CPU: {text!r}')
 
 
 def _read_option(option: str) -> tuple[str, Any]:
@@ -94,9 +122,11 @@ def _read_option(option: str) -> tuple[str, Any]:
         return 'dtype', option
     if option in FLAGS:
         return option, True
+    if option in RUNTIMES:
+        return 'runtime', option
     if option.startswith('backend='):
         return 'backend', check_backend(option.removeprefix('backend='))
-    known = [*DTYPES, *_SHORT, *FLAGS, 'backend=NAME']
+    known = [*DTYPES, *_SHORT, *FLAGS, *RUNTIMES, 'backend=NAME']
     raise ValueError(f'unknown option {option!r}; choose of {known}')
 
 
@@ -111,6 +141,7 @@ class Workload:
         batch: number of images.
         size: (height, width) in pixels.
         device: name of the device.
+        folder: where files of runtimes are; the first to build a workload writes its file.
     """
 
     candidate: Candidate
@@ -118,6 +149,7 @@ class Workload:
     batch: int
     size: tuple[int, int]
     device: str = 'cpu'
+    folder: str = '.'
 
     def prepare(self) -> None:
         """Import what building needs."""
@@ -126,6 +158,8 @@ class Workload:
     def build(self) -> Call:
         """Return what runs the task once."""
         torch.manual_seed(0)
+        if self.candidate.runtime:
+            return self._runtime_call()
         model = self.build_model()
         forward, loss = (
             self._detector_calls(model)
@@ -154,10 +188,23 @@ class Workload:
         model = move_to(model, self.device)
         if candidate.channels_last:
             model = model.to(memory_format=torch.channels_last)
+        if candidate.cells:
+            compile_cells(model)
         if candidate.compile:
             compiled: Any = model.backbone if candidate.source == 'config' else model
             compiled.compile()
         return model
+
+    def _runtime_call(self) -> Call:
+        if self.task != 'forward' or self.candidate.source == 'config':
+            raise ValueError('a runtime runs the forward pass of classifiers')
+        images = torch.randn(self.batch, 3, *self.size).numpy()
+        file = exported_file(self, images)
+        if self.candidate.runtime == 'onnxruntime':
+            run = FORMATS['onnx'].load(file)
+        else:
+            run = load_openvino(file, 'bf16' if self.candidate.dtype == 'bfloat16' else 'f32')
+        return functools.partial(run, images)
 
     def _classifier_calls(self, model: nn.Module) -> tuple[Call, Callable[[], Tensor]]:
         images = torch.randn(self.batch, 3, *self.size, device=self.device)
@@ -188,6 +235,23 @@ class Workload:
             return model.parse_losses(model(**data, mode='loss'))[0]
 
         return functools.partial(model, **data, mode='tensor'), loss
+
+
+def exported_file(work: Workload, images: np.ndarray) -> Path:
+    """Return the file of a runtime's workload, which is written where it is missing."""
+    candidate = work.candidate
+    kind = 'onnx' if candidate.int8 else RUNTIMES[candidate.runtime or '']
+    stem = f'{candidate.source}-{candidate.name}-{"x".join(map(str, work.size))}'
+    file = Path(work.folder, f'{stem}{FORMATS[kind].suffix}')
+    if not file.exists():
+        model = dataclasses.replace(work, candidate=dataclasses.replace(candidate, runtime=None))
+        export_model(model.build_model(), file, format=kind, size=work.size, batch=work.batch)
+    if not candidate.int8:
+        return file
+    quantized = file.with_name(f'{stem}-int8.onnx')
+    if not quantized.exists():
+        quantize(file, quantized, [images])
+    return quantized
 
 
 def _forward_call(model: nn.Module, forward: Call, autocast: Callable[[], Any]) -> Call:

@@ -13,7 +13,7 @@ from mmengine.model import ModuleList
 from torch import Tensor, nn
 
 from mmvsa.models.checks import check_bool, check_int, check_number
-from mmvsa.models.layers import Block, PatchMerging, build_attention, to_nchw
+from mmvsa.models.layers import Block, PatchMerging, build_attention, pad_to_multiple, to_nchw
 from mmvsa.registry import MODELS
 
 from .arch import (
@@ -107,14 +107,16 @@ class SwinVSA(Backbone):
         super().__init__(len(stages), out_indices, **options)
         self.position_conv = check_bool('position_conv', position_conv)
         self.drop_rate = drop_rate
+        self.patch_size = stages[0].patch_size
         self._shared = attention_options(
             qkv_bias=qkv_bias, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate
         )
         self.patch_embed = PatchEmbed(
             self.in_channels,
             stages[0].embed_dims,
-            kernel_size=stages[0].patch_size,
-            stride=stages[0].patch_size,
+            kernel_size=self.patch_size,
+            stride=self.patch_size,
+            padding=0,
             norm_cfg=dict(type='LN'),
         )
         self.drop = nn.Dropout(drop_rate)
@@ -187,7 +189,8 @@ class SwinVSA(Backbone):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map (B, 3, H, W) to one (B, C, H', W') map for each of ``out_indices``."""
         self.check_input(x)
-        tokens, size = self.patch_embed(x)
+        # mmcv's own padding looks at the size, which an export may leave open.
+        tokens, size = self.patch_embed(pad_to_multiple(x, self.patch_size))
         x = self.drop(tokens).unflatten(1, size)  # (B, H, W, C)
         outputs = []
         for index, stage in enumerate(self.stages):

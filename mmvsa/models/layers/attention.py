@@ -156,7 +156,7 @@ class FullAttention(Attention):
     @staticmethod
     def _merge(x: Tensor, size: tuple[int, int]) -> Tensor:
         """Join heads: (B, heads, HW, d) -> (B, H, W, heads*d)."""
-        return x.transpose(1, 2).flatten(2).unflatten(1, size)
+        return x.transpose(1, 2).contiguous().flatten(2).unflatten(1, size)
 
 
 class WindowedAttention(Attention):

@@ -3,13 +3,24 @@
 from typing import Any
 
 import torch
-from mmcv.cnn.bricks import DropPath
+from mmcv.cnn.bricks import DropPath as _DropPath
 from torch import Tensor, nn
 
 from mmvsa.models.checks import check_bool, check_int, check_number, check_rate
 
 from .convolutions import to_nchw, to_nhwc
 from .mlp import Mlp
+
+
+class DropPath(_DropPath):
+    """mmcv's, which reads its rate in training only.
+
+    Blocks that differ in nothing but the rate then share what is compiled for inference.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop whole samples of a branch in training."""
+        return super().forward(x) if self.training else x
 
 
 class Block(nn.Module):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mmvsa.models.checks import check_bool, check_divides, check_int, check_ints
 from mmvsa.ops.precision import without_autocast
+from mmvsa.ops.windows import divide_up, known_equal
 
 
 def to_nchw(x: Tensor) -> Tensor:
@@ -104,8 +105,8 @@ def join_groups(weight: Tensor, groups: int, diagonal: Tensor) -> Tensor:
 
 def pad_to_multiple(x: Tensor, divisor: int) -> Tensor:
     """Pad (B, C, H, W) with zeros on the right and bottom to multiples of ``divisor``."""
-    bottom, right = (-length % divisor for length in x.shape[-2:])
-    return F.pad(x, (0, right, 0, bottom)) if bottom or right else x
+    bottom, right = (divide_up(n, divisor) * divisor - n for n in x.shape[-2:])
+    return x if known_equal((bottom, right), (0, 0)) else F.pad(x, (0, right, 0, bottom))
 
 
 class BatchNorm2d(nn.BatchNorm2d):

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmvsa.models.checks import check_int, check_ints
+from mmvsa.ops.windows import known_equal
 
 
 def resize_position(embedding: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
@@ -20,7 +21,7 @@ def resize_position(embedding: Tensor, old: tuple[int, int], new: tuple[int, int
     Returns:
         (1, E + newH*newW, C).
     """
-    if old == new:
+    if known_equal(old, new):
         return embedding
     extra = embedding.shape[1] - old[0] * old[1]
     image = embedding[:, extra:].unflatten(1, old).permute(0, 3, 1, 2).float()  # 1, C, H, W
@@ -100,7 +101,7 @@ class DecomposedPosition(nn.Module):
 
 def _by_distance(table: Tensor, length: int) -> Tensor:
     """Look up the row of ``query - key``: (2 n - 1, d) -> (length, length, d)."""
-    if table.shape[0] != 2 * length - 1:
+    if not known_equal((table.shape[0],), (2 * length - 1,)):
         table = resize_line(table, 2 * length - 1)
     position = torch.arange(length, device=table.device)
     return table[position[:, None] - position + length - 1]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmvsa.models.checks import check_int
 
 from .block import Block
-from .convolutions import PyramidReduction, pad_to_multiple, to_nhwc
+from .convolutions import PyramidReduction, pad_to_multiple, to_nchw, to_nhwc
 
 
 class ReductionCell(Block):
@@ -113,11 +113,13 @@ class PatchMerging(_PatchMerging):
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels)
+        super().__init__(in_channels, out_channels, padding=0)
         nn.init.trunc_normal_(self.reduction.weight, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), out_channels)."""
+        # mmcv's own padding looks at the size, which an export may leave open.
+        x = pad_to_multiple(to_nchw(x), 2).permute(0, 2, 3, 1)
         merged, size = super().forward(x.flatten(1, 2), x.shape[1:3])
         return merged.unflatten(1, size)
 

@@ -169,13 +169,13 @@ class WindowTransform(nn.Module):
 
     def offset_pixels(self, geometry: WindowGeometry) -> tuple[float, float]:
         """Return the pixels along (x, y) that an offset of 1 stands for."""
-        counts = [max(length // geometry.window_size, 1) for length in geometry.size]
+        counts = [torch.sym_max(length // geometry.window_size, 1) for length in geometry.size]
         if self.offset_unit == 'swapped':
             counts.reverse()
         elif self.offset_unit == 'padded':
             counts = list(geometry.grid)
         (half_width, half_height), (rows, columns) = _half_extent(geometry), counts
-        return half_width / columns, half_height / rows
+        return half_width / columns, half_height / rows  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -216,8 +216,15 @@ def _half_extent(geometry: WindowGeometry) -> tuple[float, float]:
 
 def _aspect(geometry: WindowGeometry) -> float:
     """Return pixels along x over pixels along y of one normalized unit; 1 on a square map."""
-    half_width, half_height = _half_extent(geometry)
-    return half_width / half_height if half_width and half_height else 1.0
+    half_width, half_height = _divisors(geometry)
+    return half_width / half_height
+
+
+def _divisors(geometry: WindowGeometry) -> tuple[float, float]:
+    """Return :func:`_half_extent`, and 0.5 for zero: what it divides is zero on such a map."""
+    # The larger of integers, since exporters cannot compare fractions of a height left open.
+    height, width = (torch.sym_max(length - 1, 1) for length in geometry.padded_size)
+    return width / 2, height / 2  # type: ignore[return-value]
 
 
 @WINDOW_TRANSFORMS.register_module()
@@ -310,25 +317,25 @@ class Quadrangle(WindowTransform):
         """Scale, shear and rotate the window, move it, then project it."""
         offset = self.offset(theta[..., :2], geometry)
         scale, shear, projection, angle = theta[..., 2:].split((2, 2, 2, 1), -1)
-        aspect, (half_x, half_y) = _aspect(geometry), _half_extent(geometry)
+        aspect, (half_x, half_y) = _aspect(geometry), _divisors(geometry)
         x, y = (grid * (1 + scale.unsqueeze(-2))).unbind(-1)  # B, nH, nW, heads, ws*ws
         x, y = x + shear[..., :1] * aspect * y, y + shear[..., 1:] / aspect * x
         cos, sin = angle.cos(), angle.sin()
         x, y = x * cos + y * (aspect * sin), y * cos - x * (sin / aspect)
-        normalized_x, normalized_y = grid[:, 0] / (half_x or 1), grid[:, 1] / (half_y or 1)
+        normalized_x, normalized_y = grid[:, 0] / half_x, grid[:, 1] / half_y
         depth = 1 + projection[..., :1] * normalized_x + projection[..., 1:] * normalized_y
         depth = torch.where(depth == 0, 1e-6, depth)
         return (offset.unsqueeze(-2) + torch.stack((x, y), -1)) / depth.unsqueeze(-1)
 
     def homography(self, theta: Tensor, geometry: WindowGeometry) -> Tensor:
         """Return the numbers of :meth:`warp`, see :meth:`WindowTransform.homography`."""
-        (unit_x, unit_y), (half_x, half_y) = self.offset_pixels(geometry), _half_extent(geometry)
+        (unit_x, unit_y), (half_x, half_y) = self.offset_pixels(geometry), _divisors(geometry)
         x, y, scale_x, scale_y, shear_x, shear_y, project_x, project_y, angle = theta.unbind(-1)
         scale_x, scale_y, cos, sin = 1 + scale_x, 1 + scale_y, angle.cos(), angle.sin()
         aspect = _aspect(geometry)
         row_x = (scale_x * (cos + shear_y * sin), scale_y * aspect * (shear_x * cos + sin))
         row_y = (scale_x / aspect * (shear_y * cos - sin), scale_y * (cos - shear_x * sin))
-        depth = (project_x / (half_x or 1), project_y / (half_y or 1))
+        depth = (project_x / half_x, project_y / half_y)
         return torch.stack((*row_x, unit_x * x, *row_y, unit_y * y, *depth), -1)
 
 

@@ -26,7 +26,11 @@ def test_options() -> None:
     ('wrong', 'message'),
     [
         ('hub:a', "unknown source 'hub'"),
-        ('a@int8', "unknown option 'int8'"),
+        ('a@int4', "unknown option 'int4'"),
+        ('a@int8', 'needs a runtime'),
+        ('a@onnxruntime,bf16', 'does not compute in bfloat16'),
+        ('a@openvino,compile', 'takes no option of torch'),
+        ('timm:a@cells', 'cells is for models of mmvsa'),
         ('a@backend=none', "'none'"),
         ('official:a', 'needs --official'),
         ('timm:a@backend=torch', 'for models of mmvsa'),
