@@ -32,7 +32,7 @@ def test_a_group_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     leave_group()  # nothing to leave
 
 
-@pytest.mark.parametrize('options', [dict(timeout='soon'), dict(timout=15)])
+@pytest.mark.parametrize('options', [dict(timeout='soon'), dict(timeouts=15)])
 def test_wrong_options_of_the_group(
     monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
 ) -> None:
