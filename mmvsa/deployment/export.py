@@ -110,7 +110,15 @@ def export_model(
             part = Path(folder, file.name)
             writer.write(program, list(shapes), part)
             compared = _compared_shapes(tuple(images.shape), dynamic)
-            difference = _compare(module, writer, part, compared)
+            try:
+                difference = _compare(module, writer, part, compared)
+            except (AssertionError, RuntimeError) as error:
+                # torch checks the sizes that it has assumed when the program runs.
+                reason = str(error).splitlines()[0]
+                raise UsageError(
+                    f'the file does not run for images of {compared} ({reason}): leave --dynamic '
+                    'out or choose a larger --size, of two windows or more on every map'
+                ) from error
             version, ops = writer.describe(part)
             for written in Path(folder).iterdir():
                 shutil.move(written, file.parent / written.name)

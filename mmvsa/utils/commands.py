@@ -27,6 +27,9 @@ def tool_command(tool: str, *args: object, processes: int = 1) -> str:
 
 
 def shown_path(path: str | os.PathLike) -> str:
-    """Return a path relative to the current folder where it lies inside, else absolute."""
-    relative = os.path.relpath(path)
+    """Return a path relative to the folder of the shell where it lies inside, else absolute.
+
+    That is ``MMVSA_START_DIR`` for a script that has changed the folder, else the current one.
+    """
+    relative = os.path.relpath(path, os.environ.get('MMVSA_START_DIR'))
     return os.path.abspath(path) if relative.split(os.sep)[0] == '..' else relative

@@ -416,7 +416,9 @@ def test_a_checkpoint_must_be_whole(tmp_path):
     with pytest.raises(CheckpointError, match='part.pth lacks 2 tensors, such as head.fc.weight'):
         load_complete(model, tmp_path / 'part.pth')
     load_complete(model, tmp_path / 'part.pth', optional='^head')
-    with pytest.raises(CheckpointError, match=r'does not fit the model; .*head.fc.weight: \(3, 8\), \(4, 8\)'):
+    with pytest.raises(
+        CheckpointError, match=r'does not fit the model; .*head.fc.weight: \(3, 8\), \(4, 8\)'
+    ):
         load_complete(other, tmp_path / 'whole.pth')
     with pytest.raises(CheckpointError, match='none.pth'):
         load_complete(model, tmp_path / 'none.pth')

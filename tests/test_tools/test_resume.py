@@ -120,7 +120,7 @@ def test_what_does_not_resume(
     resume = ('train', config, '--work-dir', tmp_path, '--resume')
     classes = ('--cfg-options', 'model.head.num_classes=12')
     error = error_of(capsys, *resume, work_dir / 'epoch_1.pth', *classes)
-    assert 'the checkpoint is of 10 classes, the config of 12' in error
+    assert '10 classes in Digits, 12 in model.head' in error
     window = ('--cfg-options', 'model.backbone.arch.window_size=3')
     assert '(resized)' in error_of(capsys, *resume, work_dir / 'epoch_1.pth', *window)
     (best,) = work_dir.glob('best_*.pth')
@@ -174,7 +174,8 @@ def test_what_is_not_tested(
     bare = {k.removeprefix('backbone.'): v for k, v in weights.items() if k.startswith('backbone')}
     assert 'not in the file: head.fc.weight, head.fc.bias' in error(bare)
     classes = ('--cfg-options', 'model.head.num_classes=5')
-    assert 'of 10 classes, the config of 5' in error(dict(state_dict=weights), *classes)
+    found = error(dict(state_dict=weights), *classes)
+    assert '10 classes in Digits, 5 in model.head' in found
     broken = {**weights, 'head.fc.bias': weights['head.fc.bias'] / 0}
     assert 'head.fc.bias has NaN or infinite values' in error(dict(state_dict=broken))
     path.write_text('garbage')

@@ -281,7 +281,7 @@ def imagenet_options(root: Path) -> list[str]:
         *(f'{name}_dataloader.dataset.metainfo.classes={names}' for name in loaders),
         *(f'{name}_dataloader.num_workers=0' for name in loaders),
         'train_dataloader.batch_size=4',
-        'train_dataloader.dataset.pipeline.1.scale=64',
+        *(f'train_dataloader.dataset.pipeline.1.transforms.{i}.0.scale=64' for i in (0, 1)),
         'val_dataloader.dataset.pipeline.1.scale=70',
         'val_dataloader.dataset.pipeline.2.crop_size=64',
         'val_evaluator.topk=1',

@@ -40,11 +40,12 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C', H', W')."""
-        if x.device.type != 'cpu' or max(self.stride) == 1 or x.shape[-1] > 2:
+        if x.device.type != 'cpu' or max(self.stride) == 1:
             return super().forward(x)
         autocast = torch.is_autocast_enabled('cpu')
         dtype = torch.get_autocast_dtype('cpu') if autocast else x.dtype
-        if dtype != torch.bfloat16:
+        # The width last: it may be open while a model is exported.
+        if dtype != torch.bfloat16 or x.shape[-1] > 2:
             return super().forward(x)
         with without_autocast(x.device):
             bias = None if self.bias is None else self.bias.float()
@@ -73,7 +74,15 @@ class GroupedConv2d(Conv2d):
             return super().forward(x)
         weight = join_groups(self.weight, self.groups, self.diagonal)
         groups = self.groups // self.joined
-        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, groups)
+        return F.conv2d(
+            x,
+            weight,
+            self.bias,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=groups,
+        )
 
 
 def _is_half_on_gpu(x: Tensor) -> bool:
@@ -99,7 +108,7 @@ def join_groups(weight: Tensor, groups: int, diagonal: Tensor) -> Tensor:
     joined = len(diagonal)
     # New groups, block, C_out of a block, block, C_in of a block, kH, kW.
     blocks = weight.unflatten(0, (groups // joined, joined, -1)).unsqueeze(3)
-    mask = diagonal.to(weight.dtype).view(1, joined, 1, joined, 1, 1, 1)
+    mask = diagonal.to(weight.dtype)[None, :, None, :, None, None, None]
     return (blocks * mask).flatten(3, 4).flatten(0, 2)
 
 
@@ -119,7 +128,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         """Normalize (B, C, H, W)."""
         if self.training and self.running_mean is not None and x.numel() == self.num_features:
             return F.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
         return super().forward(x)
 

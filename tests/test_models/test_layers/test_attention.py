@@ -259,7 +259,7 @@ def test_a_backend_gets_what_the_layer_has(monkeypatch):
     class Recorder:
         name = 'torch'
 
-        def reasons(self, device=None, spec=None):
+        def reasons(self, device=None, spec=None, dtype=None):
             return []
 
         def attend(self, qkv, windows, *, spec, bias, training):
@@ -272,7 +272,7 @@ def test_a_backend_gets_what_the_layer_has(monkeypatch):
     assert seen['qkv'] == (2, 6, 9, 3, 3, 4) and seen['points'] == (2, 2, 3, 3, 16, 2)
     assert seen['bias'] == (1, 3, 16, 16)
     assert (seen['spec'].num_heads, seen['spec'].head_dims) == (3, 4)
-    assert [backend.name for backend in BACKENDS] == ['mmcv', 'torch', 'triton']
+    assert [backend.name for backend in BACKENDS] == ['triton', 'mmcv', 'torch']
 
 
 @pytest.mark.parametrize(
