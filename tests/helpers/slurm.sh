@@ -92,10 +92,10 @@ start_slurm() {
 train() {
   GPUS=2 GPUS_PER_NODE=0 CPUS_PER_TASK=1 OMP_NUM_THREADS=1 \
     "$ROOT/tools/slurm_train.sh" test mmvsa "$ROOT/configs/quickstart/vitaev2-vsa-nano_digits.py" \
-    --work-dir "$WORK/work" --cfg-options train_cfg.max_epochs=1 \
+    --work-dir "$WORK/run" --cfg-options train_cfg.max_epochs=1 \
     train_dataloader.dataset.indices=64 val_dataloader.dataset.indices=90
-  grep -q 'GPU number: 2' "$WORK"/work/*/*.log || die 'the tasks did not train together'
-  [[ "$(cat "$WORK/work/last_checkpoint")" == epoch_1.pth ]] || die 'there is no checkpoint'
+  grep -q 'GPU number: 2' "$WORK"/run/*/*.log || die 'the tasks did not train together'
+  [[ "$(cat "$WORK/run/last_checkpoint")" == epoch_1.pth ]] || die 'there is no checkpoint'
   echo 'slurm.sh: two tasks of Slurm have trained together'
 }
 

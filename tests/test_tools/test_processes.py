@@ -80,7 +80,7 @@ def machines() -> Iterator[list[str]]:
     """Two network namespaces, joined by a cable: 10.77.0.1 and 10.77.0.2 at eth-mmvsa."""
     names = [f'mmvsa{os.getpid()}-{index}' for index in range(2)]
     if os.geteuid() != 0 or shutil.which('ip') is None or not ip('netns', 'add', names[0]):
-        pytest.skip('needs root, and ip of iproute2 that may make network namespaces')
+        pytest.skip(reason='needs root, and ip of iproute2 that may make network namespaces')
     try:
         assert ip('netns', 'add', names[1])
         card = 'eth-mmvsa'

@@ -147,12 +147,12 @@ def test_sharded_checkpoints(tmp_path: Path) -> None:
 
 def test_checkpoints_in_another_folder(tmp_path: Path) -> None:
     hooks = dict(checkpoint=dict(out_dir=str(tmp_path / 'disk')))
-    cfg = config(tmp_path / 'work', default_hooks=hooks)
-    assert checkpoint_folder(cfg) == tmp_path / 'disk/work'
+    cfg = config(tmp_path / 'run', default_hooks=hooks)
+    assert checkpoint_folder(cfg) == tmp_path / 'disk/run'
     (tmp_path / 'disk').mkdir()
-    save(tmp_path / 'disk/work', 'epoch_1.pth')
+    save(tmp_path / 'disk/run', 'epoch_1.pth')
     use_resume(cfg)
-    assert cfg.load_from == str(tmp_path / 'disk/work/epoch_1.pth')
+    assert cfg.load_from == str(tmp_path / 'disk/run/epoch_1.pth')
 
 
 def test_missing_checkpoint_names_those_next_to_it(tmp_path: Path) -> None:

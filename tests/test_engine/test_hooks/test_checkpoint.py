@@ -54,10 +54,10 @@ def test_last_checkpoint_is_a_name(tmp_path: Path) -> None:
     training = Training(tmp_path)
     training.epoch(a=1)
     assert (tmp_path / 'last_checkpoint').read_text() == 'epoch_1.pth'
-    other = Training(tmp_path / 'work', out_dir=str(tmp_path / 'disk'))
-    (tmp_path / 'disk/work').mkdir(parents=True)
+    other = Training(tmp_path / 'run', out_dir=str(tmp_path / 'disk'))
+    (tmp_path / 'disk/run').mkdir(parents=True)
     other.hook.after_train_epoch(other.runner)
-    assert (tmp_path / 'work/last_checkpoint').read_text() == '../disk/work/epoch_1.pth'
+    assert (tmp_path / 'run/last_checkpoint').read_text() == '../disk/run/epoch_1.pth'
 
 
 def test_a_template_without_a_number_keeps_its_file(tmp_path: Path) -> None:
