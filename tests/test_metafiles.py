@@ -12,7 +12,7 @@ from mmvsa.apis.model import collect_models
 from mmvsa.hub import register_models
 from mmvsa.utils import load_config
 
-zoo = load_tool('analysis_tools/model_zoo')
+zoo = load_tool('documentation/model_zoo')
 count_parts = load_tool('analysis_tools/get_flops').count_parts
 
 INDEX = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
@@ -92,10 +92,6 @@ def test_every_model_is_in_one_table_of_the_zoo() -> None:
         if not entry.measured_here and 'quickstart' not in entry.config:
             assert entry.metadata['Source'].startswith('https://github.com/ViTAE-Transformer/')
             assert isinstance(entry.metadata['Public Weights'], bool)
-
-
-def test_zoo_is_up_to_date() -> None:
-    assert zoo.main(['--check']) == 0
 
 
 def test_families_of_the_readme_by_hand() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_leaves
@@ -62,7 +63,9 @@ class Tensors(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Run the model on (B, C, H, W) images."""
-        return tuple(out for out in tree_leaves(self.model(images)) if isinstance(out, Tensor))
+        # That of mmpose has no default for what comes with the images.
+        arguments = (images, None, 'tensor') if isinstance(self.model, BaseModel) else (images,)
+        return tuple(out for out in tree_leaves(self.model(*arguments)) if isinstance(out, Tensor))
 
 
 def export_model(

@@ -114,7 +114,8 @@ class Report:
         out = self.args.out
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = out.with_name(out.name + '.part')
-        temporary.write_text(json.dumps({**self.machine, 'rows': self.rows}, indent=1) + '\n')
+        record = {'machine': self.machine, 'results': self.rows}
+        temporary.write_text(json.dumps(record, indent=1) + '\n')
         temporary.replace(out)
 
     def attempt(

@@ -26,7 +26,7 @@ def run(out, *arguments, blocked=()):
         [*command, *arguments], env=environment, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(out.read_text())['rows']
+    return json.loads(out.read_text())['results']
 
 
 @pytest.fixture(scope='module')

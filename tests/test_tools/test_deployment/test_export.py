@@ -4,9 +4,10 @@ import re
 
 import pytest
 import torch
+from helpers.archs import VITAEV2
 from helpers.cli import QUICKSTART, ROOT, load_tool, run_command
 
-from mmvsa.utils import build_model
+from mmvsa.utils import build_model, load_config
 
 tool = load_tool('deployment/export')
 
@@ -48,6 +49,40 @@ def test_features(checkpoint, tmp_path, capfd):
     command = [str(QUICKSTART), '--checkpoint', str(checkpoint), '--format', 'torch', '--features']
     tool.main([*command, '--out', str(tmp_path / 'a.pt2'), '--size', '16', '24'])
     assert 'output: 1 x 96 x 2 x 3' in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('config', 'channels', 'outputs'),
+    [
+        ('quickstart/fcn_vitaev2-vsa-nano_digit-scenes', {}, ['output: 1 x 11 x 16 x 24']),
+        (
+            'retinanet/retinanet_vitaev2-s-vsa_fpn_1x_coco',
+            {'neck.in_channels': [16, 32, 32]},
+            # Scores of five levels, then boxes: 9 anchors of 80 classes and of 4 offsets.
+            ['output_0: 1 x 720 x 8 x 12', 'output_9: 1 x 36 x 1 x 1'],
+        ),
+        (
+            'topdown_heatmap/td-hm_vitaev2-s_8xb64-210e_coco-256x192',
+            {'head.in_channels': 32},
+            ['output: 1 x 17 x 16 x 24'],
+        ),
+    ],
+)
+def test_whole_models_of_the_hosts(config, channels, outputs, tmp_path, capfd):
+    """A segmentor, a detector of one stage and a pose estimator, as docs/deployment.md has it."""
+    config = ROOT / f'configs/{config}.py'
+    options = {f'model.{key}': value for key, value in channels.items()}
+    cfg, file = load_config(config, options), tmp_path / 'config.py'
+    cfg.model.backbone.init_cfg = None
+    if channels:
+        cfg.model.backbone.arch = VITAEV2
+    cfg.dump(file)
+    checkpoint = tmp_path / 'weights.pth'
+    torch.save(build_model(str(file)).state_dict(), checkpoint)
+    command = [str(file), '--checkpoint', str(checkpoint), '--format', 'torch']
+    assert tool.main([*command, '--out', str(tmp_path / 'a.pt2'), '--size', '64', '96']) == 0
+    printed = capfd.readouterr().out
+    assert all(output in printed for output in outputs), printed
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,14 @@
-"""Rewrite docs/model_zoo.md and the table of README.md from the metafiles of the configs.
+"""The page docs/model_zoo.md and the table of README.md, from the metafiles of the configs."""
 
-python tools/analysis_tools/model_zoo.py
-python tools/analysis_tools/model_zoo.py --check   # status 1 if a page is out of date
-"""
-
-import argparse
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from markdown_tables import format_table, replace_block
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / 'docs/model_zoo.md'
-README = ROOT / 'README.md'
-BEGIN, END = '<!-- begin families -->\n', '<!-- end families -->\n'
 # Where an official repository offers weights: the page of a task, or by default its front page.
 DOWNLOADS = {
     ('ViTAE-VSA', 'vitaev2_vsa'): '#classification-results',
@@ -40,7 +32,7 @@ TOP = ('Top 1 Accuracy', 'Top 5 Accuracy')
 
 HEADER = """# Model zoo
 
-<!-- tools/analysis_tools/model_zoo.py writes this page from the metafiles: change those. -->
+<!-- tools/documentation/write_tables.py writes this page from the metafiles: change those. -->
 
 - **Figures in the columns marked "official"** are those that the READMEs of the official
   repositories state, or their training logs: none of these models has been trained at full size
@@ -258,12 +250,7 @@ def format_page(entries: Sequence[Entry]) -> str:
 
 def _table(columns: Sequence[Column], entries: Sequence[Entry]) -> str:
     cells = [[cell(entry) for _, cell in columns] for entry in entries]
-    return _format_rows([title for title, _ in columns], cells)
-
-
-def _format_rows(titles: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    rows = [titles, ['---'] * len(titles), *cells]
-    return ''.join(f'| {" | ".join(row)} |\n' for row in rows)
+    return format_table([title for title, _ in columns], cells)
 
 
 def format_families(entries: Sequence[Entry], root: Path = ROOT) -> str:
@@ -273,7 +260,7 @@ def format_families(entries: Sequence[Entry], root: Path = ROOT) -> str:
         if 'FLOPs' in entry.metadata:
             families.setdefault(entry.folder, []).append(entry)
     titles = ('family', 'models', 'parameters (M)', 'ImageNet top-1, official', 'paper')
-    return _format_rows(titles, [_family(name, rows, root) for name, rows in families.items()])
+    return format_table(titles, [_family(name, rows, root) for name, rows in families.items()])
 
 
 def _family(folder: str, entries: Sequence[Entry], root: Path) -> list[str]:
@@ -297,31 +284,11 @@ def _span(values: Sequence[float]) -> str:
     return ' - '.join(dict.fromkeys(f'{value:.1f}' for value in (min(values), max(values))))
 
 
-def _replace_block(text: str, block: str) -> str:
-    """Put ``block`` between the marks of a page."""
-    before, rest = text.split(BEGIN)
-    return f'{before}{BEGIN}{block}{END}{rest.split(END)[1]}'
+def render(page: str) -> str:
+    """Return docs/model_zoo.md; all of it is written."""
+    return format_page(read_entries(ROOT))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('--check', action='store_true', help='write nothing')
-    args = parser.parse_args(argv)
-    entries = read_entries(ROOT)
-    pages = {
-        PAGE: format_page(entries),
-        README: _replace_block(README.read_text(encoding='utf-8'), format_families(entries)),
-    }
-    for path, page in pages.items():
-        if not args.check:
-            path.write_text(page, encoding='utf-8')
-        elif not path.is_file() or path.read_text(encoding='utf-8') != page:
-            print(f'error: {path} is out of date; run {Path(__file__).name}', file=sys.stderr)
-            return 1
-    return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+def render_readme(page: str) -> str:
+    """Return README.md with its table of families."""
+    return replace_block(page, 'families', format_families(read_entries(ROOT)))
