@@ -112,11 +112,36 @@ def test_windows_padded_at_the_end(reference):
     assert_features(backbone, info)
 
 
-def assert_features(backbone, info):
+@pytest.mark.parametrize(
+    ('part', 'options'),
+    [
+        ('features', {}),
+        ('pyramid', dict(out_type='pyramid')),
+        ('detector', dict(out_type='pyramid', attention=(None, None, dict(position=None)))),
+    ],
+)
+def test_maps_of_mtp(part, options):
+    """Of classifiers and change detectors, of segmentors, and of detectors; maps of 10 x 10."""
+    info = describe('MTP_ViT_160')
+    arch = dict(embed_dims=32, depth=6, num_heads=2)
+    config = dict(type='mmvsa.RVSA', arch=arch, img_size=160, out_indices=(1, 2, 3, 5))
+    backbone = MODELS.build({**config, 'final_norm': False, **options}).eval()
+    weights = state_dict('MTP_ViT_160')
+    if part == 'detector':
+        weights = {key: value for key, value in weights.items() if 'full_attn' not in key}
+        weights = {key: value for key, value in weights.items() if not key.startswith('norm.')}
+    report = load_pretrained(backbone, weights)
+    assert not report.missing and not report.unexpected and not report.mismatched
+    if part == 'pyramid':  # the official model has a norm that it never uses
+        assert sum(p.numel() for p in backbone.parameters()) + 2 * 32 == info['num_params']
+    assert_features(backbone, info, part)
+
+
+def assert_features(backbone, info, part='features'):
     batch, _, height, width = info['input']
     with torch.no_grad():
         features = backbone(image(batch, height, width))
-    for feature, expected in zip(features, info['features'], strict=True):
+    for feature, expected in zip(features, info[part], strict=True):
         assert sampled_error(feature, expected) < OUTPUT_TOLERANCE
         assert feature.mean().item() == pytest.approx(expected['mean'], abs=1e-4)
         assert feature.std().item() == pytest.approx(expected['std'], rel=1e-4)

@@ -1,8 +1,8 @@
 """Plain transformers with rotated varied-size windows for remote sensing (RVSA, arXiv 2208.03987).
 
 A patch embedding with absolute positions, then blocks at stride 16: windows in most of them, full
-attention in every third. The ViTAE kind has a convolution branch parallel to each attention. Maps
-are channels-last (B, H, W, C) throughout.
+attention in every third (ViT-L: every sixth). The ViTAE kind has a convolution branch parallel to
+each attention. Maps are channels-last (B, H, W, C) throughout.
 """
 
 from collections.abc import Sequence
@@ -37,9 +37,11 @@ from .base import Backbone, attention_options
 
 OUT_TYPES = ('featmap', 'pyramid', 'avg_featmap')
 
-# Sizes: the official model files (vit_win_rvsa.py, vitae_nc_win_rvsa.py of Remote-Sensing-RVSA).
+# Sizes: the official model files (vit_win_rvsa.py, vitae_nc_win_rvsa.py of Remote-Sensing-RVSA;
+# ViT-L is that of MTP's configs).
 ARCHS: dict[str, dict[str, Any]] = {
     'vit-b': dict(embed_dims=768, depth=12, num_heads=12),
+    'vit-l': dict(embed_dims=1024, depth=24, num_heads=16, attention=(*('rvsa',) * 5, 'full')),
     'vitae-b': dict(embed_dims=768, depth=12, num_heads=12, pcm_groups=192),
 }
 
@@ -49,10 +51,10 @@ def _by_name(arch: str, **options: Any) -> dict[str, Any]:
 
 
 MODELS_BY_NAME = {
-    **{f'rvsa-{arch}': _by_name(arch) for arch in ARCHS},
+    **{f'rvsa-{arch}': _by_name(arch) for arch in ('vit-b', 'vitae-b')},
     **{
         f'rvsa-{arch}-kvdiff': _by_name(arch, attention=dict(separate_windows=True))
-        for arch in ARCHS
+        for arch in ('vit-b', 'vitae-b')
     },
 }
 
@@ -91,8 +93,8 @@ class RVSA(Backbone):
         out_type: ``'featmap'`` (maps of the patches), ``'pyramid'`` (the four maps of
             :class:`~mmvsa.models.necks.SimplePyramid`, all from one block or each from its own of
             four) or ``'avg_featmap'`` (means, (B, C), for classifiers).
-        final_norm: Layer norm of what is returned. The official models have it when classifying
-            (after the mean) and detecting, not when segmenting.
+        final_norm: Layer norm of what is returned. The official models of RVSA have it when
+            classifying (after the mean) and detecting, not when segmenting; those of MTP never.
         img_size: Image for which position embeddings are kept; others get interpolated ones.
         qkv_bias: Bias of the projections of q, k and v.
         drop_rate: Dropout rate after the positions, after projections and in MLPs.
@@ -208,6 +210,10 @@ class RVSA(Backbone):
     def layer_modules(self) -> list[nn.Module]:
         """Return the patch embedding and the blocks."""
         return [self.patch_embed, *self.blocks]
+
+    def is_unbuilt(self, key: str) -> bool:
+        """Return whether a key belongs to a block, or a pyramid, that the outputs do not need."""
+        return super().is_unbuilt(key) or (self.pyramid is None and key.startswith('pyramid.'))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map (B, 3, H, W) to maps (B, C, H', W') or means (B, C)."""

@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from . import bit, p3m, rsp, swin, vit, vitae, vitaev2
+from . import bit, mtp, p3m, rsp, swin, vit, vitae, vitaev2
 from .bit import convert_bit
 from .keys import CheckpointError, Family, PublishedFiles, Row, StateDict, rename_keys, unite
+from .mtp import convert_mtp
 from .p3m import convert_p3m
 from .rsp import convert_rsp
 from .swin import convert_mmpretrain_swin, convert_swin
@@ -30,6 +31,7 @@ __all__ = [
     'adapt_whole_model',
     'convert_bit',
     'convert_mmpretrain_swin',
+    'convert_mtp',
     'convert_p3m',
     'convert_rsp',
     'convert_swin',
@@ -50,6 +52,7 @@ FAMILIES: tuple[Family, ...] = (
     vitaev2.FAMILY,
     swin.FAMILY,
     swin.MMPRETRAIN_FAMILY,
+    mtp.FAMILY,
     vit.FAMILY,
 )
 # Models whose heads are those of mmvsa too.

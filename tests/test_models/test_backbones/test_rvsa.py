@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from mmvsa.models import RVSA, load_pretrained
 from mmvsa.models.conversions import convert_vit, is_foreign
+from mmvsa.models.layers import FullAttention
 
 
 def nano(arch=NANO, **options):
@@ -39,6 +40,21 @@ def test_official_sizes(arch, separate, official, more):
 def test_every_third_block_is_full_attention():
     kinds = [type(block.attn).__name__ for block in nano({**NANO, 'depth': 6}).blocks]
     assert kinds == ['SampledWindowAttention', 'SampledWindowAttention', 'FullAttention'] * 2
+
+
+def test_every_sixth_block_of_vit_l_is_full_attention():
+    with torch.device('meta'):
+        backbone = RVSA('vit-l')
+    full = [i for i, b in enumerate(backbone.blocks) if isinstance(b.attn, FullAttention)]
+    assert full == [5, 11, 17, 23]
+    assert {block.attn.num_heads for block in backbone.blocks} == {16}
+
+
+def test_size_of_vit_l():
+    """The official encoder, which has a pyramid, and a final norm that it never uses."""
+    with torch.device('meta'):
+        backbone = RVSA('vit-l', out_type='pyramid', final_norm=False)
+    assert count(backbone) + 2 * 1024 == 317628800
 
 
 def test_outputs_are_related():

@@ -19,6 +19,7 @@ REFERENCES = {
     'ViTAE_basic_Tiny': 'vitae',
     'SwinVSA_T': 'swin',
     'QFormer_T': 'swin',
+    'MTP_ViT_160': 'mtp',
     'RVSA_ViT_B': 'vit',
 }
 
