@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.archs import narrow_rvsa
 from helpers.cli import ROOT, run_tool
 from helpers.hosts import assert_backbone_trains, train_step
 from helpers.pairs import sample, write_image
@@ -21,6 +22,8 @@ SETTINGS = dict(num_train=8, num_val=2, num_test=2, size=64, max_object=24)
 def test_takes_a_loss(path):
     cfg = load_config(path)
     cfg.model.backbone.init_cfg = None
+    if cfg.model.backbone.type == 'mmvsa.RVSA':
+        cfg.model.decode_head.in_channels = [narrow_rvsa(cfg.model.backbone, 64)] * 4
     if 'norm_cfg' in cfg.model.decode_head:
         cfg.model.decode_head.norm_cfg = dict(type='BN')  # SyncBN trains on GPUs alone
     pairs = [torch.randint(0, 256, (6, 64, 64), dtype=torch.uint8) for _ in range(2)]

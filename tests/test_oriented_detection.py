@@ -1,13 +1,14 @@
 """Oriented R-CNN and S2ANet of mmrotate on RVSA and ViTAEv2: data, losses, recipes, tools."""
 
 import multiprocessing.dummy
+import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from helpers.archs import VITAEV2, has_separate_windows
+from helpers.archs import VITAEV2, has_separate_windows, narrow_rvsa
 from helpers.cli import ROOT, run_tool
 from helpers.hosts import assert_backbone_trains, require_host, train_step, without_workers
 from mmengine.config import Config
@@ -30,6 +31,10 @@ CONFIGS = [
 DIOR = [
     STEM.format(arch, 'dior') for arch in ('vit-b', 'vit-b-kvdiff', 'vitae-b', 'vitae-b-kvdiff')
 ]
+MTP = 'oriented-rcnn-le90_rvsa-vit-{}_mtp-pre_fpn_{}.py'
+MTP_DOTA = [MTP.format(size, data) for size in 'bl' for data in ('1x_dota-ms', '40e_dota-v2')]
+MTP_DIOR = [MTP.format(size, '1x_dior') for size in 'bl']
+MTP_FAIR1M = [MTP.format(size, '1x_fair1m') for size in 'bl']
 RSP_DOTA = 'oriented-rcnn-le90_vitaev2-s_rsp-pre_fpn_1x_dota.py'
 RSP_HRSC = 'oriented-rcnn-le90_vitaev2-s_rsp-pre_fpn_3x_hrsc.py'
 S2ANET = 's2anet-le90_vitaev2-s_rsp-pre_fpn_1x_dota.py'
@@ -51,8 +56,8 @@ def draw_tile(index: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     return tile, {'ship': ship, 'storage-tank': tank}
 
 
-def write_tiny_dota(root: Path, count: int = 4) -> Path:
-    """Tiles as DOTA's are stored."""
+def write_tiny_dota(root: Path, count: int = 4, **names: str) -> Path:
+    """Tiles as DOTA's are stored; ship= and tank= are other names of the classes."""
     images, labels = root / 'trainval/images', root / 'trainval/annfiles'
     images.mkdir(parents=True)
     labels.mkdir()
@@ -60,7 +65,13 @@ def write_tiny_dota(root: Path, count: int = 4) -> Path:
         tile, objects = draw_tile(index)
         cv2.imwrite(str(images / f'P{index:04d}.png'), tile)
         lines = [
-            ' '.join([*(f'{value:.1f}' for value in corners.flatten()), name, '0'])
+            ' '.join(
+                [
+                    *(f'{value:.1f}' for value in corners.flatten()),
+                    names.get(name.rpartition('-')[2], name),
+                    '0',
+                ]
+            )
             for name, corners in objects.items()
         ]
         (labels / f'P{index:04d}.txt').write_text('\n'.join(lines) + '\n')
@@ -125,16 +136,13 @@ def small_config(name: str, root: Path) -> Config:
     cfg = oriented_config(name)
     use_data_root(cfg, str(root))
     without_workers(cfg, batch_size=2)
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+    for loader in filter(None, (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)):
         for step in loader.dataset.pipeline:
             if step.type == 'mmdet.Resize':
                 step.scale = (SIZE, SIZE)
     cfg.model.backbone.init_cfg = None
     if cfg.model.backbone.type == 'mmvsa.RVSA':
-        groups = 8 if 'vitae' in name else 0
-        arch = dict(embed_dims=32, depth=3, num_heads=2, pcm_groups=groups)
-        cfg.model.backbone.update(arch=arch, img_size=SIZE)
-        cfg.model.neck.in_channels = [32] * 4
+        cfg.model.neck.in_channels = [narrow_rvsa(cfg.model.backbone, SIZE)] * 4
     else:
         cfg.model.backbone.arch = {**VITAEV2, 'attention': ('window', 'window', 'full', 'full')}
         widths = VITAEV2['token_dims']
@@ -175,7 +183,7 @@ def loss_on(name: str, root: Path) -> dict[str, float]:
     return losses
 
 
-@pytest.mark.parametrize('name', [*CONFIGS, RSP_DOTA])
+@pytest.mark.parametrize('name', [*CONFIGS, RSP_DOTA, *MTP_DOTA])
 def test_loss(name: str, root: Path) -> None:
     losses = loss_on(name, root)
     assert {'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss_bbox'} <= losses.keys()
@@ -200,7 +208,7 @@ def test_s2anet_predicts(root: Path) -> None:
     assert boxes.shape[1] == 5 and len(boxes) > 0 and boxes.isfinite().all()
 
 
-@pytest.mark.parametrize('name', [DIOR[0], DIOR[3], RSP_HRSC])
+@pytest.mark.parametrize('name', [DIOR[0], DIOR[3], RSP_HRSC, *MTP_DIOR])
 def test_loss_on_other_data(name: str, tmp_path: Path) -> None:
     """DIOR-R and HRSC2016 through the config's own dataset; the boxes are those drawn."""
     write = write_tiny_hrsc if 'hrsc' in name else write_tiny_dior
@@ -214,6 +222,28 @@ def test_loss_on_other_data(name: str, tmp_path: Path) -> None:
     assert classes == (['ship'] if 'hrsc' in name else ['ship', 'storagetank'])
     assert boxes.bboxes.tensor[0, :4].tolist() == pytest.approx([42, 44, 48, 18], abs=1)
     assert float(boxes.bboxes.tensor[0, 4]) == pytest.approx(np.pi / 3, abs=0.05)
+
+
+@pytest.mark.parametrize('name', MTP_FAIR1M)
+def test_fair1m(name: str, tmp_path: Path) -> None:
+    """A loss on its 37 classes, and what a test writes for the server, which knows the labels."""
+    root = write_tiny_dota(tmp_path / 'data', ship='Warship', tank='Roundabout')
+    assert loss_on(name, root)['loss_rpn_bbox'] > 0
+    cfg = small_config(name, root)
+    classes = DATASETS.build(cfg.train_dataloader.dataset).metainfo['classes']
+    assert len(classes) == cfg.model.roi_head.bbox_head.num_classes == 37
+    images = root / 'test/images'
+    images.mkdir(parents=True)
+    cv2.imwrite(str(images / 'P1__800__0___0.png'), draw_tile(1)[0])
+    cfg.model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=8)
+    cfg.test_evaluator.outfile_prefix = str(tmp_path / 'submission')
+    checkpoint, config = tmp_path / 'epoch_12.pth', tmp_path / 'small.py'
+    torch.save({'state_dict': MODELS.build(cfg.model).state_dict()}, checkpoint)
+    cfg.dump(config)
+    run_tool('test', config, checkpoint, '--work-dir', tmp_path / 'work')
+    (written,) = tmp_path.glob('submission/*.zip')
+    with zipfile.ZipFile(written) as submission:
+        assert {f'Task1_{name}.txt' for name in classes} == set(submission.namelist())
 
 
 def test_strides() -> None:

@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/siam-unet_rvsa.py',
     '../_base_/datasets/levir_256.py',
-    '../_base_/schedules/cd_adamw-layerdecay_150e.py',
+    '../_base_/schedules/mtp_adamw-layerdecay_150e.py',
     '../_base_/cd_runtime.py',
 ]
 

@@ -6,17 +6,6 @@ train_dataloader = dict(dataset=_dataset)
 val_dataloader = dict(dataset=_dataset)
 test_dataloader = dict(dataset=_dataset)
 
-max_epochs = 200
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-6,
-        begin=0,
-        end=5,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
-    dict(type='CosineAnnealingLR', T_max=max_epochs - 5, begin=5, end=max_epochs, by_epoch=True),
-]
-train_cfg = dict(max_epochs=max_epochs, val_interval=40)
+param_scheduler = [_base_.param_scheduler[0], dict(_base_.param_scheduler[1], end=200)]
+train_cfg = dict(max_epochs=200, val_interval=40)
 default_hooks = dict(checkpoint=dict(interval=40))

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from mmvsa.models.backbones import Backbone
+from mmvsa.models.backbones.rvsa import ARCHS
 from mmvsa.registry import MODELS
 
 VITAEV2 = dict(
@@ -103,3 +104,16 @@ def has_separate_windows(config: Any) -> bool:
     specs = [m.spec for m in backbone.modules() if hasattr(m, 'spec')]
     assert specs and len({spec.separate_windows for spec in specs}) == 1
     return specs[0].separate_windows
+
+
+def narrow_rvsa(backbone: Any, side: int) -> int:
+    """Make the RVSA of a config narrow, for images of ``side`` pixels; its blocks stay.
+
+    Returns:
+        Its channels.
+    """
+    arch = {**ARCHS[backbone.arch], 'embed_dims': 32, 'num_heads': 2}
+    if 'pcm_groups' in arch:
+        arch['pcm_groups'] = 8
+    backbone.update(arch=arch, img_size=side, init_cfg=None)
+    return 32

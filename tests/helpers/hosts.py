@@ -49,4 +49,5 @@ def assert_backbone_trains(model: nn.Module) -> None:
 def without_workers(cfg: Config, batch_size: int) -> None:
     """Load in this process: nothing to start, nothing to wait for."""
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        cfg[name].update(num_workers=0, persistent_workers=False, batch_size=batch_size)
+        if cfg.get(name):
+            cfg[name].update(num_workers=0, persistent_workers=False, batch_size=batch_size)

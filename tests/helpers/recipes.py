@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from mmvsa.models.backbones import Backbone, ViTAEv2
-from mmvsa.models.layers import Attention, SampledWindowAttention, WindowAttention
+from mmvsa.models.layers import Attention, FullAttention, SampledWindowAttention, WindowAttention
 
 # Recipes of the project's own.
 OWN = ('quickstart', 'matting')
@@ -30,6 +30,8 @@ def check_recipe(path: Path, cfg: Config, model: nn.Module) -> None:
         check_sliding(model)
     if '_ade20k-' in path.name:
         check_padding(cfg)
+    if is_mtp(path):
+        check_mtp(path, cfg, backbone)
 
 
 # Drop path.
@@ -130,3 +132,53 @@ def check_padding(cfg: Config) -> None:
     assert data['inputs'].shape == (1, 3, 512, 704)
     assert not data['inputs'][..., 683:].any() and data['inputs'][..., :683].all()
     assert data['data_samples'][0].img_padding_size == (0, 21, 0, 0)
+
+
+# MTP.
+
+# Data of a config -> side of its images.
+MTP_SIZES = {
+    'eurosat': 224,
+    'nwpu-28': 224,
+    'dior': 800,
+    'xview': 416,
+    'dota-ms': 1024,
+    'dota-v2': 1024,
+    'fair1m': 800,
+    'loveda-512x512': 512,
+    'spacenet-v1-384x384': 384,
+    'levir-256x256': 256,
+    'cdd-256x256': 256,
+    'whu-256x256': 256,
+    'oscd-224x224': 224,
+}
+
+
+def is_mtp(path: Path) -> bool:
+    """Return whether a config is a recipe of MTP."""
+    return '_mtp-pre_' in path.name or path.name.startswith('siam-unet_rvsa-')
+
+
+def check_mtp(path: Path, cfg: Config, backbone: Backbone) -> None:
+    """Widths, depths, full attention and its positions, drop path, norms and outputs."""
+    size, depth, dims, every = ('l', 24, 1024, 6) if 'vit-l' in path.stem else ('b', 12, 768, 3)
+    blocks = backbone.blocks
+    assert len(blocks) == depth and backbone.out_channels == (dims,) * 4
+    assert backbone.out_indices == ((7, 11, 15, 23) if size == 'l' else (3, 5, 7, 11))
+    full = [i for i, block in enumerate(blocks) if isinstance(block.attn, FullAttention)]
+    assert full == list(range(every - 1, depth, every))
+    rates = [getattr(block.drop_path, 'drop_prob', 0.0) for block in blocks]
+    assert rates == pytest.approx(torch.linspace(0, 0.3, depth).tolist())
+    sampled = [block.attn for block in blocks if isinstance(block.attn, SampledWindowAttention)]
+    assert {(w.window_size, w.num_heads, w.padding) for w in sampled} == {(7, dims // 64, 'center')}
+    assert isinstance(backbone.norm, nn.Identity)
+    side = MTP_SIZES[path.stem.rsplit('_', 1)[1]] // 16
+    assert backbone.position_size == (side, side)
+    folder, positions = path.parent.name, [blocks[i].attn.position for i in full]
+    if folder in ('faster_rcnn', 'retinanet', 'oriented_rcnn'):
+        assert positions == [None] * 4
+    else:
+        assert {len(position.rel_pos_h) for position in positions} == {2 * side - 1}
+    kinds = {'mtp': 'avg_featmap', 'change_detection': 'featmap'}
+    assert backbone.out_type == kinds.get(folder, 'pyramid')
+    assert cfg.model.backbone.init_cfg.checkpoint == f'checkpoints/mtp-vit-{size}_samrs.pth'

@@ -22,6 +22,12 @@ DOWNLOADS = {
     ('RSP', 'upernet'): '/tree/main/Semantic%20Segmentation',
     ('RSP', 'oriented_rcnn'): '/tree/main/Object%20Detection',
     ('RSP', 'change_detection'): '/tree/main/Change%20Detection',
+    ('MTP', 'mtp'): '#scene-classification',
+    ('MTP', 'faster_rcnn'): '#horizontal-object-detection',
+    ('MTP', 'retinanet'): '#horizontal-object-detection',
+    ('MTP', 'oriented_rcnn'): '#rotated-object-detection-slurm-part',
+    ('MTP', 'upernet'): '#semantic-segmentation',
+    ('MTP', 'change_detection'): '#change-detection',
 }
 CLASSIFICATION = 'Image Classification'
 IMAGENET = 'ImageNet-1k'
@@ -184,6 +190,11 @@ _DETECTION = _dense(
     ('box AP, official', lambda entry: _metric(entry, 'box AP')),
     ('mask AP, official', lambda entry: _metric(entry, 'mask AP')),
 )
+_AERIAL = _dense(
+    ('data', lambda entry: ', '.join(sorted(entry.datasets))),
+    ('AP50, official', lambda entry: _metric(entry, 'box AP50')),
+    ('AP, official', lambda entry: _metric(entry, 'box AP')),
+)
 _SEGMENTATION = _dense(
     ('mIoU, official', lambda entry: _metric(entry, 'mIoU')),
     ('with scales and flip, official', lambda entry: _metric(entry, 'mIoU (ms+flip)')),
@@ -228,11 +239,15 @@ def sections(entries: Sequence[Entry]) -> list[tuple[str, Sequence[Column], list
 
     others = [e for e in entries if 'in21k' in e.name] + folder('fsdp')
     imagenet = [e for e in entries if '_in1k' in e.name and e not in others]
+    upright = folder('mask_rcnn', 'cascade_rcnn', 'retinanet', 'faster_rcnn')
+    coco = [entry for entry in upright if entry.name.endswith('_coco')]
+    aerial = [entry for entry in upright if entry not in coco]
     return [
         ('ImageNet classification', _IMAGENET, imagenet),
         ('Training on ImageNet-22K, and sharded', _RECIPES, others),
-        ('Scene classification from the air', _SCENES, folder('rsp', 'rvsa')),
-        ('Detection on COCO', _DETECTION, folder('mask_rcnn', 'cascade_rcnn', 'retinanet')),
+        ('Scene classification from the air', _SCENES, folder('rsp', 'rvsa', 'mtp')),
+        ('Detection on COCO', _DETECTION, coco),
+        ('Detection from the air', _AERIAL, aerial),
         ('Oriented detection', _ORIENTED, folder('oriented_rcnn', 's2anet')),
         ('Segmentation', _SEGMENTATION, folder('upernet', 'sem_fpn')),
         ('Change detection', _CHANGE, folder('change_detection')),

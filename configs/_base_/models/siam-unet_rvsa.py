@@ -1,4 +1,7 @@
-# MTP's change detector: the absolute difference of four maps, decoded by a U-Net.
+# MTP's change detector: the absolute difference of four maps of one size, decoded by a U-Net, which
+# enlarges the maps of earlier blocks itself.
+_base_ = ['./mtp.py']
+
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     type='mmvsa.SiamEncoderDecoder',
@@ -10,16 +13,7 @@ model = dict(
         size_divisor=32,
         test_cfg=dict(size_divisor=32),
     ),
-    backbone=dict(
-        type='mmvsa.RVSA',
-        arch='vit-b',
-        img_size=256,
-        out_indices=(3, 5, 7, 11),
-        out_type='pyramid',
-        final_norm=False,
-        drop_path_rate=0.3,
-        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/mtp-vit-b_samrs.pth'),
-    ),
+    backbone=dict(type='mmvsa.RVSA', img_size=256, **_base_.mtp_vit_b),
     neck=dict(type='mmvsa.FeatureFusionNeck', policy='abs_diff'),
     decode_head=dict(type='mmvsa.UNetHead', in_channels=[768] * 4, norm_cfg=norm_cfg),
 )

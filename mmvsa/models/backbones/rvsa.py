@@ -52,6 +52,8 @@ def _by_name(arch: str, **options: Any) -> dict[str, Any]:
 
 MODELS_BY_NAME = {
     **{f'rvsa-{arch}': _by_name(arch) for arch in ('vit-b', 'vitae-b')},
+    # The classifiers of MTP, the only ones of this size, have no norm.
+    'rvsa-vit-l': _by_name('vit-l', final_norm=False),
     **{
         f'rvsa-{arch}-kvdiff': _by_name(arch, attention=dict(separate_windows=True))
         for arch in ('vit-b', 'vitae-b')

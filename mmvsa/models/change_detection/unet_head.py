@@ -50,11 +50,12 @@ class UNetBlock(nn.Module):
 
 @MODELS.register_module()
 class UNetHead(BaseDecodeHead):
-    """Decode four maps of a pyramid, from the coarsest to twice the size of the finest.
+    """Decode four maps of a pyramid or of one size, from the last one to the first.
 
     With ``policy='abs_diff'`` of :class:`~mmvsa.models.change_detection.FeatureFusionNeck` this is
     the difference head of MTP (``RS_Tasks_Finetune/Change_Detection/opencd/models/decode_heads/
-    unet_head.py`` of ViTAE-Transformer/MTP); the key names are its own.
+    unet_head.py`` of ViTAE-Transformer/MTP), which gives it four maps of stride 16; the key names
+    are its own.
 
     Args:
         in_channels: channels of the maps, from the finest to the coarsest.
@@ -102,10 +103,12 @@ class UNetHead(BaseDecodeHead):
         )
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Maps (N, C_i, H_i, W_i), each about half as large as the one before it -> logits.
+        """Maps (N, C_i, H_i, W_i), each about half as large as the one before it or as large.
+
+        Earlier maps are resized to that of the block that joins them.
 
         Returns:
-            (N, num_classes, H, W) of 2 ** (blocks + 1) times the size of the coarsest map.
+            (N, num_classes, H, W) of 2 ** (blocks + 1) times the size of the last map.
         """
         x, *skips = reversed(self._transform_inputs(inputs))
         for block, skip in zip(self.blocks, (*skips, None), strict=True):

@@ -25,6 +25,15 @@ def test_logits_have_the_size_of_the_image():
     assert build()(maps()).shape == (2, 2, 64, 96)
 
 
+def test_maps_of_one_size():
+    """As MTP's plain transformer gives them: twice the image, which mmseg shrinks to the labels."""
+    head = build()
+    same = [torch.randn(2, c, 4, 6) for c in CHANNELS]
+    assert head(same).shape == (2, 2, 128, 192)
+    finer = [torch.zeros_like(x) for x in same[:3]]
+    assert not head.eval()([*finer, same[3]]).equal(head(same)), 'earlier maps count'
+
+
 def test_keys_are_those_of_mtp():
     keys = set(build().state_dict())
     assert {'blocks.0.conv1.0.weight', 'blocks.3.conv2.1.running_mean', 'conv_seg.bias'} <= keys

@@ -12,7 +12,6 @@ optim_wrapper = dict(
         custom_keys={'pos_embed': dict(decay_mult=0.0)},
     ),
 )
-max_epochs = 150
 param_scheduler = [
     dict(
         type='LinearLR',
@@ -22,7 +21,7 @@ param_scheduler = [
         by_epoch=True,
         convert_to_iter_based=True,
     ),
-    dict(type='CosineAnnealingLR', T_max=max_epochs - 5, begin=5, end=max_epochs, by_epoch=True),
+    dict(type='CosineAnnealingLR', begin=5, end=150, by_epoch=True),
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=30)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=150, val_interval=30)
 auto_scale_lr = dict(base_batch_size=32)

@@ -1,0 +1,3 @@
+_base_ = ['./rvsa-vit-b_mtp-pre_8xb8-100e_eurosat.py']
+
+model = dict(backbone=_base_.mtp_vit_l, head=dict(in_channels=1024))

@@ -1,0 +1,3 @@
+_base_ = ['./oriented-rcnn-le90_rvsa-vit-b_mtp-pre_fpn_1x_dior.py']
+
+model = dict(backbone=_base_.mtp_detector_vit_l, neck=dict(in_channels=_base_.mtp_vit_l_channels))
