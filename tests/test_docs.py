@@ -112,10 +112,10 @@ def test_api_has_every_class_that_a_config_can_name():
 
 
 def public_classes(module):
-    """The classes that autodoc shows of a module: those of ``__all__``, or else its own."""
+    """The classes and functions that autodoc shows: those of ``__all__``, or else its own."""
     values = vars(module)
     names = getattr(module, '__all__', [name for name in values if not name.startswith('_')])
-    kinds = {getattr(module, name) for name in names if isinstance(getattr(module, name), type)}
+    kinds = {getattr(module, name) for name in names if callable(getattr(module, name))}
     return {kind for kind in kinds if '__all__' in values or kind.__module__ == module.__name__}
 
 
@@ -236,6 +236,15 @@ def test_training_config_for_own_images(default_scope, tmp_path):
     assert sample['inputs'].shape == (3, 224, 224)
     assert config.model.head.num_classes == config.data_preprocessor.num_classes == 5
     assert config.model.backbone.init_cfg == dict(type='Pretrained', checkpoint='FILE')
+
+
+def test_training_example_of_few_images(tmp_path):
+    text = find_block(DOCS / 'training.md', 'python', 'mmvsa.FewShot')
+    path = tmp_path / 'few.py'
+    path.write_text(text.replace('./configs', f'{ROOT}/configs'))
+    few = Config.fromfile(path).train_dataloader.dataset
+    assert (few.type, few.fraction, few.seed) == ('mmvsa.FewShot', 0.05, 0)
+    assert few.dataset.type == 'ImageNet' and few.dataset.split == 'train'
 
 
 def test_windows_example_of_the_hook(tmp_path):

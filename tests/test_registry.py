@@ -11,6 +11,7 @@ from mmvsa import registry
     [
         ('MODELS', registry.MODELS, 'ViTAEv2'),
         ('DATASETS', registry.DATASETS, 'Digits'),
+        ('DATASETS', registry.DATASETS, 'FewShot'),
         ('TRANSFORMS', registry.TRANSFORMS, 'LoadImage'),
         ('HOOKS', registry.HOOKS, 'NextStepsHook'),
         ('OPTIM_WRAPPERS', registry.OPTIM_WRAPPERS, 'CpuAmpOptimWrapper'),

@@ -1,6 +1,7 @@
 """Datasets and transforms.
 
-Digits, FolderSplit and SceneList build on mmpretrain's datasets; the others need no host package.
+Digits, FewShot, FolderSplit and SceneList build on mmpretrain's datasets; the others need no host
+package.
 """
 
 from mmengine.utils import is_installed
@@ -30,7 +31,8 @@ __all__ = [
 
 if is_installed('mmpretrain'):
     from .digits import Digits
+    from .few_shot import few_shot
     from .folder import FolderSplit, class_folders
     from .scene_list import SceneList
 
-    __all__ += ['Digits', 'FolderSplit', 'SceneList', 'class_folders']
+    __all__ += ['Digits', 'FolderSplit', 'SceneList', 'class_folders', 'few_shot']

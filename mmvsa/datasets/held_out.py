@@ -7,7 +7,9 @@ import numpy as np
 SPLITS = ('train', 'test')
 
 
-def held_out_indices(labels: Sequence[int], split: str, fraction: float = 0.2) -> np.ndarray:
+def held_out_indices(
+    labels: Sequence[int] | np.ndarray, split: str, fraction: float = 0.2, *, seed: int = 0
+) -> np.ndarray:
     """Indices of a stratified split, the same on every call and machine.
 
     ``fraction`` of all samples, rounded up, are held out as ``'test'``; each class gives its
@@ -17,6 +19,7 @@ def held_out_indices(labels: Sequence[int], split: str, fraction: float = 0.2) -
         labels: class of every sample, from 0.
         split: ``'train'`` or ``'test'``.
         fraction: share of the held-out samples.
+        seed: chooses the samples.
 
     Returns:
         Sorted indices, (N_split,).
@@ -29,8 +32,9 @@ def held_out_indices(labels: Sequence[int], split: str, fraction: float = 0.2) -
     missing = int(np.ceil(len(classes) * fraction)) - counts.sum()
     counts[np.argsort(counts - shares, kind='stable')[:missing]] += 1
     # RandomState is frozen by numpy: its stream never changes between versions.
-    order = np.random.RandomState(0).permutation(len(classes))
-    held_out = np.concatenate([order[classes[order] == c][:n] for c, n in enumerate(counts)])
+    order = np.random.RandomState(seed).permutation(len(classes))
+    shuffled = classes[order]
+    held_out = np.concatenate([order[shuffled == c][:n] for c, n in enumerate(counts)])
     if split == 'test':
         return np.sort(held_out)
     return np.setdiff1d(np.arange(len(classes)), held_out)

@@ -30,6 +30,13 @@ def test_held_out_shares(sizes: list[int]) -> None:
     )
 
 
+def test_another_seed_holds_out_others() -> None:
+    labels = np.repeat(np.arange(3), 40)
+    first, same, other = (held_out_indices(labels, 'test', seed=seed) for seed in (1, 1, 2))
+    assert first.tolist() == same.tolist() != other.tolist()
+    assert np.bincount(labels[other]).tolist() == [8, 8, 8]
+
+
 def test_missing_sklearn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'sklearn', None)
     with pytest.raises(ImportError, match='pip install scikit-learn'):

@@ -237,14 +237,15 @@ def sections(entries: Sequence[Entry]) -> list[tuple[str, Sequence[Column], list
     def folder(*names: str) -> list[Entry]:
         return [entry for entry in entries if entry.folder in names]
 
-    others = [e for e in entries if 'in21k' in e.name] + folder('fsdp')
+    few = [entry for entry in entries if 'percent' in entry.name]
+    others = [e for e in entries if 'in21k' in e.name] + folder('fsdp') + few
     imagenet = [e for e in entries if '_in1k' in e.name and e not in others]
     upright = folder('mask_rcnn', 'cascade_rcnn', 'retinanet', 'faster_rcnn')
     coco = [entry for entry in upright if entry.name.endswith('_coco')]
     aerial = [entry for entry in upright if entry not in coco]
     return [
         ('ImageNet classification', _IMAGENET, imagenet),
-        ('Training on ImageNet-22K, and sharded', _RECIPES, others),
+        ('Training on ImageNet-22K, sharded, and on few images', _RECIPES, others),
         ('Scene classification from the air', _SCENES, folder('rsp', 'rvsa', 'mtp')),
         ('Detection on COCO', _DETECTION, coco),
         ('Detection from the air', _AERIAL, aerial),
