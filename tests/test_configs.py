@@ -81,6 +81,8 @@ def uses_mmseg(path: Path) -> bool:
 
 def input_channels(cfg: Config) -> dict[str, int | list[int]]:
     """Channels that the parts fed by the backbone expect."""
+    if cfg.model.type == 'MAE':
+        return {'neck': cfg.model.neck.embed_dim}
     if cfg.get('default_scope') == 'mmpretrain':
         return {'head': cfg.model.head.in_channels}
     names = ('neck', 'decode_head', 'head')

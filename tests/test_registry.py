@@ -10,6 +10,7 @@ from mmvsa import registry
     ('parent', 'child', 'name'),
     [
         ('MODELS', registry.MODELS, 'ViTAEv2'),
+        ('MODELS', registry.MODELS, 'MAEEncoder'),
         ('DATASETS', registry.DATASETS, 'Digits'),
         ('DATASETS', registry.DATASETS, 'FewShot'),
         ('TRANSFORMS', registry.TRANSFORMS, 'LoadImage'),

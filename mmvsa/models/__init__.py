@@ -21,12 +21,14 @@ from .layers import (
 from .mattors import MatteOutputs, Mattor
 from .necks import SimplePyramid
 from .safe_loading import install_safe_loading, read_checkpoint
+from .selfsup import MAEEncoder
 
 __all__ = [
     'RVSA',
     'CheckpointError',
     'FullAttention',
     'LoadReport',
+    'MAEEncoder',
     'MatteOutputs',
     'Mattor',
     'PoolingViTAE',

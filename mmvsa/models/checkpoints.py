@@ -56,7 +56,7 @@ class LoadReport:
         missing: keys of the model that the file lacks; they keep their initial values.
         unexpected: keys of the file that the model lacks.
         mismatched: ``key: file shape, model shape`` of keys left out for their shape.
-        resized: ``key: file shape -> model shape`` of tables interpolated to the model's size.
+        resized: ``key: file shape -> model shape`` of interpolated tables and padded kernels.
     """
 
     matched: list[str] = field(default_factory=list)
@@ -134,12 +134,12 @@ def _strip_key(key: str) -> str:
 def resize_to_model(
     state_dict: Mapping[str, Tensor], model: nn.Module, report: LoadReport | None = None
 ) -> StateDict:
-    """Interpolate position tables to the window and image of ``model``, and log it.
+    """Fit position tables, and 1x1 kernels, to the shapes of ``model``, and log it.
 
     Args:
         state_dict: with the keys of ``model``.
         model: whose parameters have the wanted shapes.
-        report: receives the tables that were resized.
+        report: receives what was resized.
     """
     own = dict(model.named_parameters())
     resized = dict(state_dict)
@@ -186,8 +186,20 @@ def _resize_positions(embedding: Tensor, shape: torch.Size) -> Tensor:
     return resize_position(embedding, (sides[0], sides[0]), (sides[1], sides[1]))
 
 
-# Last part of a key -> how its tensor is interpolated to another window or image.
+def _pad_kernel(kernel: Tensor, shape: torch.Size) -> Tensor:
+    """Return a 1x1 kernel as the larger kernel of the same convolution; others stay.
+
+    MAE's ViTAE convolves with 1x1 kernels (convertK1toK3.py of Remote-Sensing-RVSA).
+    """
+    height, width = shape[-2:] if kernel.dim() == 4 else (0, 0)
+    if height % 2 == 0 or height != width or kernel.shape[2:] != (1, 1):
+        return kernel
+    return F.pad(kernel, (height // 2,) * 4)
+
+
+# Last part of a key -> how its tensor gets the shape of another window, image or kernel.
 _RESIZERS: dict[str, Callable[[Tensor, torch.Size], Tensor]] = {
+    'weight': _pad_kernel,
     'relative_position_bias_table': _resize_table,
     'rel_pos_h': _resize_line,
     'rel_pos_w': _resize_line,

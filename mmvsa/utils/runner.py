@@ -202,3 +202,6 @@ def _complete_dataloaders(cfg: Config) -> None:
             loader.pop('prefetch_factor', None)
         if cfg.get('default_scope') == 'mmpretrain':
             loader.setdefault('collate_fn', dict(type='default_collate'))
+        if isinstance(loader.get('collate_fn'), dict):
+            # A base of another package has it; MMEngine would pass it to the function.
+            loader.collate_fn.pop('_scope_', None)

@@ -72,12 +72,14 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[int, ...]]] = 
 
 
 def registered_backbones() -> dict[str, type[Backbone]]:
-    """Return every registered subclass of mmvsa's backbone base."""
+    """Return every registered backbone of ``mmvsa.models.backbones``."""
     MODELS.import_from_location()
     return {
         name: cls
         for name, cls in MODELS.module_dict.items()
-        if isinstance(cls, type) and issubclass(cls, Backbone)
+        if isinstance(cls, type)
+        and issubclass(cls, Backbone)
+        and cls.__module__.startswith('mmvsa.models.backbones.')
     }
 
 

@@ -121,6 +121,7 @@ LAYERS: dict[type, tuple[dict[str, list[Any]], Callable[[Any], Any]]] = {
             groups=[1, 4],
             norms=[None, (False, True, False)],
             last_activation=[True, False],
+            kernel_size=[1, 3],
         ),
         run_convolution,
     ),

@@ -1,5 +1,7 @@
 """From a config to a runner."""
 
+from pathlib import Path
+
 import pytest
 from helpers.cli import ROOT
 from mmengine.config import Config
@@ -19,6 +21,16 @@ def test_dataloaders_without_workers() -> None:
     assert cfg.train_dataloader.persistent_workers is False
     assert 'prefetch_factor' not in cfg.train_dataloader
     assert cfg.val_dataloader.persistent_workers is True
+
+
+def test_a_base_of_another_package_may_name_the_collate_function(tmp_path: Path) -> None:
+    """MMEngine marks it with its scope, which the function does not take."""
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = ['mmpretrain::_base_/datasets/imagenet_bs512_mae.py']")
+    cfg = Config.fromfile(path)
+    assert cfg.train_dataloader.collate_fn._scope_ == 'mmpretrain'
+    _complete_dataloaders(cfg)
+    assert cfg.train_dataloader.collate_fn == dict(type='default_collate')
 
 
 def test_amp_refuses_other_wrappers() -> None:

@@ -19,9 +19,11 @@ DOWNLOADS = {
     ('QFormer', 'mask_rcnn'): '#mask-r-cnn',
     ('QFormer', 'cascade_rcnn'): '#cascade-mask-r-cnn',
     ('RSP', 'rsp'): '/tree/main/Scene%20Recognition',
+    ('Remote-Sensing-RVSA', 'mae'): '#pretraining',
     ('RSP', 'upernet'): '/tree/main/Semantic%20Segmentation',
     ('RSP', 'oriented_rcnn'): '/tree/main/Object%20Detection',
     ('RSP', 'change_detection'): '/tree/main/Change%20Detection',
+    ('MTP', 'mae'): '#pretrained-models',
     ('MTP', 'mtp'): '#scene-classification',
     ('MTP', 'faster_rcnn'): '#horizontal-object-detection',
     ('MTP', 'retinanet'): '#horizontal-object-detection',
@@ -219,6 +221,7 @@ _CHANGE = _dense(
 _POSE = _dense(
     ('AP, official', lambda entry: _metric(entry, 'AP')),
 )
+_PRETRAINING = _dense(('data', lambda entry: ', '.join(sorted(entry.datasets))))
 _QUICKSTART: Sequence[Column] = (
     _CONFIG,
     _PARAMETERS,
@@ -247,6 +250,7 @@ def sections(entries: Sequence[Entry]) -> list[tuple[str, Sequence[Column], list
         ('ImageNet classification', _IMAGENET, imagenet),
         ('Training on ImageNet-22K, sharded, and on few images', _RECIPES, others),
         ('Scene classification from the air', _SCENES, folder('rsp', 'rvsa', 'mtp')),
+        ('Pretraining without labels, and linear probes', _PRETRAINING, folder('mae')),
         ('Detection on COCO', _DETECTION, coco),
         ('Detection from the air', _AERIAL, aerial),
         ('Oriented detection', _ORIENTED, folder('oriented_rcnn', 's2anet')),

@@ -7,7 +7,7 @@ each attention. Maps are channels-last (B, H, W, C) throughout.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.model import ModuleList
@@ -38,11 +38,18 @@ from .base import Backbone, attention_options
 OUT_TYPES = ('featmap', 'pyramid', 'avg_featmap')
 
 # Sizes: the official model files (vit_win_rvsa.py, vitae_nc_win_rvsa.py of Remote-Sensing-RVSA;
-# ViT-L is that of MTP's configs).
+# ViT-L is that of MTP's configs, ViTAE-L that of models_mae_vitae.py with the attention of ViT-L).
 ARCHS: dict[str, dict[str, Any]] = {
     'vit-b': dict(embed_dims=768, depth=12, num_heads=12),
     'vit-l': dict(embed_dims=1024, depth=24, num_heads=16, attention=(*('rvsa',) * 5, 'full')),
     'vitae-b': dict(embed_dims=768, depth=12, num_heads=12, pcm_groups=192),
+    'vitae-l': dict(
+        embed_dims=1024,
+        depth=24,
+        num_heads=16,
+        pcm_groups=256,
+        attention=(*('rvsa',) * 5, 'full'),
+    ),
 }
 
 
@@ -108,6 +115,10 @@ class RVSA(Backbone):
 
     Input (B, 3, H, W) of any H and W; output a tuple of (B, C, H', W') or (B, C).
     """
+
+    # MAE's encoder, a subclass, has others.
+    block_type: ClassVar[type[Block]] = Block
+    pcm_kernel: ClassVar[int] = 3
 
     def __init__(
         self,
@@ -186,9 +197,12 @@ class RVSA(Backbone):
         convolution = None
         if settings.pcm_groups:
             convolution = ParallelConvolution(
-                (dims, int(dims * ratio), dims), strides=(1, 1), groups=settings.pcm_groups
+                (dims, int(dims * ratio), dims),
+                strides=(1, 1),
+                groups=settings.pcm_groups,
+                kernel_size=self.pcm_kernel,
             )
-        block = Block(
+        block = self.block_type(
             attention,
             convolution=convolution,
             mlp_ratio=ratio,
@@ -214,16 +228,25 @@ class RVSA(Backbone):
         return [self.patch_embed, *self.blocks]
 
     def is_unbuilt(self, key: str) -> bool:
-        """Return whether a key belongs to a block, or a pyramid, that the outputs do not need."""
-        return super().is_unbuilt(key) or (self.pyramid is None and key.startswith('pyramid.'))
+        """Return whether a key belongs to what the outputs do not need, or to a class token.
+
+        Pretraining may have had a class token; these models have none.
+        """
+        unused = self.pyramid is None and key.startswith('pyramid.')
+        without = key == 'cls_token' and key not in self._parameters
+        return unused or without or super().is_unbuilt(key)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Map (B, 3, H, W) to patches with their positions, (B, H', W', C)."""
+        x = self.patch_embed(x)
+        size = (x.shape[1], x.shape[2])
+        position = resize_position(self.pos_embed, self.position_size, size)
+        return self.drop(x + position.unflatten(1, size))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map (B, 3, H, W) to maps (B, C, H', W') or means (B, C)."""
         self.check_input(x)
-        x = self.patch_embed(x)  # (B, H, W, C)
-        size = (x.shape[1], x.shape[2])
-        position = resize_position(self.pos_embed, self.position_size, size)
-        x = self.drop(x + position.unflatten(1, size))
+        x = self.embed(x)
         outputs = []
         for index, block in enumerate(self.blocks):
             x = self.run_cell(block, x)

@@ -56,7 +56,7 @@ FAMILY = Family(
         PublishedFiles(
             'the same, MAE on MillionAID, ViT-L',
             'blocks.0.attn.qkv.*',
-            '`rvsa-vit-l`',
+            '`mmvsa.MAEEncoder`; `rvsa-vit-l`',
             'as for the MAE of Remote-Sensing-RVSA',
         ),
     ),

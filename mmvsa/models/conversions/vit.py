@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .keys import Family, PublishedFiles, Row, StateDict, rename_keys
@@ -17,9 +16,17 @@ def without_class_token(value: Tensor) -> Tensor:
     return value if is_map else value[:, 1:]
 
 
-def pad_kernel(value: Tensor) -> Tensor:
-    """Return a 1x1 kernel as the 3x3 kernel of the same convolution; others stay."""
-    return F.pad(value, (1, 1, 1, 1)) if value.shape[2:] == (1, 1) else value
+def add_class_position(state_dict: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return a state dict whose class token has its position added, as the model adds it.
+
+    MAE's is zero, that of a ViT that was trained with labels is not.
+    """
+    token, position = state_dict.get('cls_token'), state_dict.get('pos_embed')
+    if token is None or position is None or token.shape != position[:, :1].shape:
+        return state_dict
+    if without_class_token(position) is position:
+        return state_dict
+    return {**state_dict, 'cls_token': token + position[:, :1]}
 
 
 def join_biases(values: Sequence[Tensor]) -> Tensor:
@@ -35,9 +42,14 @@ def join_separate_windows(values: Sequence[Tensor]) -> Tensor:
 
 
 KEYS = (
-    Row('{cls_token,mask_token}', None, 'of pretraining'),
+    Row('mask_token', None, 'of pretraining'),
     Row('decoder_*', None, 'of pretraining'),
-    Row('pos_embed', 'pos_embed', "without the class token's", change=without_class_token),
+    Row(
+        'pos_embed',
+        'pos_embed',
+        "without the class token's, which is added to that token",
+        change=without_class_token,
+    ),
     Row('patch_embed.proj.*', 'patch_embed.projection.*'),
     Row(
         '*.attn.sampling_{offsets,scales,angles}.2.*',
@@ -53,7 +65,7 @@ KEYS = (
     ),
     Row('*.attn.rel_pos_{h,w}', '*.attn.position.rel_pos_{h,w}', 'decomposed relative position'),
     Row('*.attn.{q_bias,v_bias}', '*.attn.qkv.bias', 'joined; zero for k', join=join_biases),
-    Row('*.PCM.*', '*.pcm.*', '1x1 kernels, of pretraining, become 3x3 ones', change=pad_kernel),
+    Row('*.PCM.*', '*.pcm.*', 'convolution branch'),
     Row('fpn1.1.ln.*', 'pyramid.up4.1.*'),
     Row('fpn1.*', 'pyramid.up4.*'),
     Row('fpn2.0.*', 'pyramid.up2.*'),
@@ -65,12 +77,12 @@ KEYS = (
 def convert_vit(state_dict: Mapping[str, Tensor]) -> StateDict:
     """Return a state dict of RVSA, or of a plain ViT, with the names and shapes of mmvsa.
 
-    What pretraining alone needs (the class token, MAE's decoder) is left out.
+    MAE's decoder is left out.
 
     Raises:
         CheckpointError: the file is incomplete or of another model, see :func:`rename_keys`.
     """
-    return rename_keys(state_dict, KEYS)
+    return rename_keys(add_class_position(state_dict), KEYS)
 
 
 _RVSA = '[Remote-Sensing-RVSA](https://github.com/ViTAE-Transformer/Remote-Sensing-RVSA)'
@@ -83,9 +95,9 @@ FAMILY = Family(
         PublishedFiles(
             f'{_RVSA}: MAE on MillionAID, ViT-B and ViTAE-B',
             'blocks.0.attn.qkv.*',
-            '`rvsa-*`',
-            'the class token and the decoder are left out; regressors and relative positions '
-            'keep their initial values',
+            '`mmvsa.MAEEncoder`; `rvsa-*`, where 1x1 kernels become 3x3 ones',
+            'the decoder, and for `rvsa-*` the class token, are left out; there regressors and '
+            'relative positions keep their initial values',
         ),
         PublishedFiles(
             'the same, scene classifiers', 'blocks.0.attn.sampling_angles.2.*', '`rvsa-*`'
@@ -99,7 +111,12 @@ FAMILY = Family(
             "the backbone with `out_type='pyramid'`",
             'necks and heads',
         ),
-        PublishedFiles('ViT of MAE or timm', 'patch_embed.proj.*', '`rvsa-*`', 'as for MillionAID'),
+        PublishedFiles(
+            'ViT of MAE or timm',
+            'patch_embed.proj.*',
+            '`mmvsa.MAEEncoder`; `rvsa-*`',
+            'as for MillionAID',
+        ),
     ),
     tables={'RVSA and plain ViTs': KEYS},
 )

@@ -21,7 +21,7 @@ from .convolutions import (
 )
 from .mlp import Mlp, linear
 from .performer import PerformerAttention
-from .position import DecomposedPosition, resize_position
+from .position import DecomposedPosition, resize_position, sincos_position
 from .reduction import (
     PatchMerging,
     PatchReduction,
@@ -69,6 +69,7 @@ __all__ = [
     'linear',
     'pad_to_multiple',
     'resize_position',
+    'sincos_position',
     'split_stride',
     'to_nchw',
     'to_nhwc',

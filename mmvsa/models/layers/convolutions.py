@@ -192,7 +192,7 @@ class PyramidReduction(nn.Module):
 
 
 class ParallelConvolution(nn.Sequential):
-    """PCM: 3x3 grouped convolutions with batch norm and SiLU between them.
+    """PCM: grouped convolutions with batch norm and SiLU between them.
 
     Args:
         channels: Of the input, the hidden maps and the output.
@@ -200,9 +200,11 @@ class ParallelConvolution(nn.Sequential):
         groups: Of every convolution.
         norms: Whether a batch norm follows each convolution; all but the last by default.
         last_activation: End with a SiLU too (ViTAE; ViTAEv2 does not).
+        kernel_size: Of every convolution, odd.
 
     Raises:
-        ValueError: Lists of the wrong length, groups that do not divide the channels.
+        ValueError: Lists of the wrong length, groups that do not divide the channels, an even
+            kernel.
         TypeError: A value of the wrong type.
     """
 
@@ -214,6 +216,7 @@ class ParallelConvolution(nn.Sequential):
         groups: int = 1,
         norms: Sequence[bool] | None = None,
         last_activation: bool = False,
+        kernel_size: int = 3,
     ) -> None:
         channels, strides = check_ints('channels', channels), check_ints('strides', strides)
         last = len(strides) - 1
@@ -229,12 +232,21 @@ class ParallelConvolution(nn.Sequential):
             )
         check_int('groups', groups)
         check_bool('last_activation', last_activation)
+        if check_int('kernel_size', kernel_size) % 2 == 0:
+            raise ValueError(f'kernel_size must be odd, got {kernel_size}')
         layers: list[nn.Module] = []
         for i, stride in enumerate(strides):
             for width in channels[i : i + 2]:
                 check_divides('groups', groups, 'channels', width)
             layers.append(
-                GroupedConv2d(channels[i], channels[i + 1], 3, stride, padding=1, groups=groups)
+                GroupedConv2d(
+                    channels[i],
+                    channels[i + 1],
+                    kernel_size,
+                    stride,
+                    padding=kernel_size // 2,
+                    groups=groups,
+                )
             )
             if norms[i]:
                 layers.append(BatchNorm2d(channels[i + 1]))

@@ -30,6 +30,31 @@ def resize_position(embedding: Tensor, old: tuple[int, int], new: tuple[int, int
     return torch.cat((embedding[:, :extra], resized), 1)
 
 
+def sincos_position(size: tuple[int, int], dims: int) -> Tensor:
+    """Return the fixed absolute position embeddings of MAE (arXiv 2111.06377).
+
+    Half of the channels are sines, then cosines, of the column, half of the row, at frequencies
+    from 1 down to 1 / 10000 (Vaswani et al., arXiv 1706.03762). mmpretrain's have the row first.
+
+    Args:
+        size: (H, W) of the map.
+        dims: Channels C.
+
+    Returns:
+        (1, H*W, C).
+
+    Raises:
+        ValueError: C is no multiple of 4.
+    """
+    if dims % 4:
+        raise ValueError(f'dims must be a multiple of 4, got {dims}')
+    rows, columns = torch.meshgrid(*(torch.arange(n).double() for n in size), indexing='ij')
+    places = torch.stack((columns, rows), -1).flatten(0, 1)  # H*W, 2
+    frequencies = 10000 ** (-torch.arange(dims // 4).double() / (dims // 4))
+    angles = places[..., None] * frequencies  # H*W, 2, C/4
+    return torch.cat((angles.sin(), angles.cos()), -1).flatten(1).float()[None]
+
+
 def resize_table(table: Tensor, rows: int) -> Tensor:
     """Interpolate a relative position table (bicubic): ((2 a - 1)^2, heads) -> (rows, heads).
 

@@ -178,28 +178,28 @@ def test_a_pretrained_vit_with_class_token_and_decoder():
     assert set(converted) == {
         'patch_embed.projection.weight',
         'blocks.0.attn.qkv.weight',
+        'cls_token',
         'pos_embed',
         'head.fc.weight',
     }
     assert converted['pos_embed'][0, :, 0].tolist() == list(range(1, 17))
+    report = load_pretrained(own, {**own.state_dict(), 'cls_token': converted['cls_token']})
+    assert not report.unexpected and not report.missing  # RVSA has no class token
 
 
 def test_kernels_of_pretraining_keep_their_meaning():
     """MAE's ViTAE has 1x1 kernels where the model has 3x3 ones."""
-    kernel = torch.randn(16, 4, 1, 1)
-    plain = {
-        'patch_embed.proj.weight': torch.ones(16, 3, 4, 4),
-        'blocks.0.attn.qkv.weight': torch.ones(48, 16),
-        'blocks.0.PCM.0.weight': kernel,
-        'blocks.0.PCM.1.weight': torch.ones(16),
-    }
-    converted = convert_vit(plain)
-    assert converted['blocks.0.pcm.1.weight'].shape == (16,)
+    backbone, kernel = nano(VITAE), torch.randn(64, 4, 1, 1)
+    key = 'blocks.0.pcm.0.weight'
+    report = load_pretrained(backbone, {**nano(VITAE).state_dict(), key: kernel})
+    assert report.resized == [f'{key}: (64, 4, 1, 1) -> (64, 4, 3, 3)'] and not report.mismatched
     x = torch.randn(1, 16, 5, 6)
     torch.testing.assert_close(
-        F.conv2d(x, converted['blocks.0.pcm.0.weight'], padding=1, groups=4),
+        F.conv2d(x, backbone.blocks[0].pcm[0].weight, padding=1, groups=4),
         F.conv2d(x, kernel, groups=4),
     )
+    other = load_pretrained(backbone, {**nano(VITAE).state_dict(), key: torch.zeros(64, 4, 2, 2)})
+    assert len(other.mismatched) == 1
 
 
 def test_positions_of_another_image_are_resized():

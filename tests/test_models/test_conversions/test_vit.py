@@ -3,13 +3,26 @@
 import torch
 
 from mmvsa.models.conversions import convert_vit
-from mmvsa.models.conversions.vit import join_biases, without_class_token
+from mmvsa.models.conversions.vit import (
+    add_class_position,
+    join_biases,
+    without_class_token,
+)
 
 
 def test_positions_lose_that_of_the_class_token():
     positions = torch.arange(17.0).view(1, 17, 1)
     assert without_class_token(positions)[0, 0] == 1
     assert without_class_token(positions[:, 1:]).shape == (1, 16, 1)
+
+
+def test_the_class_token_takes_its_position():
+    token, positions = torch.full((1, 1, 1), 5.0), torch.arange(2.0, 19).view(1, 17, 1)
+    file = dict(cls_token=token, pos_embed=positions)
+    assert add_class_position(file)['cls_token'].item() == 7 and file['cls_token'].item() == 5
+    without = dict(cls_token=token, pos_embed=positions[:, 1:])
+    assert add_class_position(without) is without
+    assert add_class_position(dict(pos_embed=positions)).keys() == {'pos_embed'}
 
 
 def test_the_bias_of_k_is_zero():

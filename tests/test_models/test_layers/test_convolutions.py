@@ -43,6 +43,15 @@ def test_strides_shrink_the_map():
     assert all(layer.groups == 1 for layer in branch if isinstance(layer, nn.Conv2d))
 
 
+def test_pixels_alone():
+    """With 1x1 kernels no pixel sees another one."""
+    branch = ParallelConvolution((4, 8, 8, 4), groups=2, kernel_size=1).eval()
+    x = torch.randn(2, 4, 5, 6)
+    order = torch.randperm(30)
+    mixed = x.flatten(2)[..., order].unflatten(2, (5, 6))
+    torch.testing.assert_close(branch(mixed).flatten(2), branch(x).flatten(2)[..., order])
+
+
 def test_layouts_and_padding():
     x = torch.randn(1, 5, 6, 3)
     assert to_nchw(x).is_contiguous(memory_format=torch.channels_last)
@@ -57,6 +66,10 @@ def test_layouts_and_padding():
     [
         (lambda: ParallelConvolution((4, 8), groups=1), r'n \+ 1, n and n entries'),
         (lambda: ParallelConvolution((4, 6, 6, 4), groups=4), 'groups=4 does not divide'),
+        (
+            lambda: ParallelConvolution((4, 8, 8, 4), kernel_size=2),
+            'kernel_size must be odd, got 2',
+        ),
         (
             lambda: PyramidReduction(3, 4, stride=1, kernel_size=2, dilations=(1,)),
             'a stride of 1 cannot center',

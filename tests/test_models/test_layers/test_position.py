@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from mmvsa.models import FullAttention
-from mmvsa.models.layers import DecomposedPosition, resize_position
+from mmvsa.models.layers import DecomposedPosition, resize_position, sincos_position
 from mmvsa.models.layers.position import relative_position_index, resize_line, resize_table
 
 
@@ -50,6 +50,21 @@ def test_resized_tables_keep_their_corners_and_center():
 def test_resized_lines_are_linear():
     line = torch.arange(5.0)[:, None].expand(5, 3)
     torch.testing.assert_close(resize_line(line, 9)[:, 0], torch.linspace(0, 4, 9))
+
+
+def test_fixed_positions():
+    """By hand, and those of mmpretrain, which have the row before the column."""
+    from mmpretrain.models.utils import build_2d_sincos_position_embedding
+
+    position = sincos_position((2, 3), 8).unflatten(1, (2, 3))[0]
+    angles = torch.tensor([2.0, 0.02])  # column 2, at frequencies 1 and 1 / 100
+    torch.testing.assert_close(position[1, 2, :4], torch.cat((angles.sin(), angles.cos())))
+    torch.testing.assert_close(position[1, 2, 4:], position[0, 1, :4])  # row 1 is as column 1
+    theirs = build_2d_sincos_position_embedding(14, 64).unflatten(1, (14, 14))
+    own = sincos_position((14, 14), 64).unflatten(1, (14, 14))
+    torch.testing.assert_close(own, theirs.transpose(1, 2))
+    with pytest.raises(ValueError, match='dims must be a multiple of 4, got 6'):
+        sincos_position((2, 2), 6)
 
 
 def test_absolute_positions_of_another_map():

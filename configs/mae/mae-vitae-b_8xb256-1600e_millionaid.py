@@ -1,0 +1,3 @@
+_base_ = ['./mae-vit-b_8xb256-1600e_millionaid.py']
+
+model = dict(backbone=dict(arch='vitae-b'))
