@@ -9,6 +9,7 @@ import torch
 from helpers.archs import has_separate_windows
 from helpers.cli import ROOT
 from helpers.hosts import require_host_of
+from helpers.metafiles import check_counts
 from helpers.recipes import check_recipe
 from mmengine import Config
 from mmengine.optim import build_optim_wrapper
@@ -43,6 +44,7 @@ def test_builds_and_fits(path: Path) -> None:
         assert widths == (channels if isinstance(widths, list) else channels[-1]), name
     assert cfg.train_cfg and cfg.param_scheduler and cfg.optim_wrapper
     check_recipe(path, cfg, model)
+    check_counts(path, model)
 
 
 def test_mmsegs_bases_come_after_mmvsa() -> None:

@@ -82,8 +82,5 @@ def _check_config_file(path: Path) -> None:
     if path.is_dir():
         raise UsageError(f'config {path} is a folder; name a .py file in it')
     roots = [root for root in (CONFIG_ROOT, path.parent) if root.is_dir()]
-    files = {file.name: file for root in roots for file in root.rglob('*.py')}
-    near = did_you_mean(path.name, files)
-    for name, file in files.items():
-        near = near.replace(name, os.path.relpath(file))
-    raise UsageError(f'config {path} does not exist{near}')
+    files = {file.stem: os.path.relpath(file) for root in roots for file in root.rglob('*.py')}
+    raise UsageError(f'config {path} does not exist{did_you_mean(path.stem, files)}')

@@ -1,4 +1,4 @@
-"""Cells that differ in weights and drop path alone are compiled once."""
+"""Cells that differ in weights and drop path alone are compiled once, others not at all."""
 
 import pytest
 import torch
@@ -11,11 +11,11 @@ from mmvsa.deployment import compile_cells
 
 @pytest.mark.parametrize(
     ('case', 'arch', 'options', 'kinds'),
-    # Reductions and blocks of each stage, whatever the depth.
+    # Blocks of stages that have several, of each kind of attention.
     [
-        ('vitaev2', dict(depths=(1, 3, 1, 1)), dict(out_indices=(1,)), 4),
-        ('swin-vsa', dict(depths=(2, 2, 1)), dict(out_indices=(1,)), 4),
-        ('rvsa', dict(depth=6), {}, 3),
+        ('vitaev2', dict(depths=(1, 3, 2, 1)), dict(out_indices=(2,)), 2),
+        ('swin-vsa', dict(depths=(2, 2, 1)), dict(out_indices=(1,)), 2),
+        ('rvsa', dict(depth=6), {}, 2),
     ],
 )
 def test_cells_of_one_shape_share_what_is_compiled(case, arch, options, kinds):
@@ -34,12 +34,12 @@ def test_cells_of_one_shape_share_what_is_compiled(case, arch, options, kinds):
 def test_of_a_whole_model_the_backbone():
     torch.compiler.reset()
     model = nn.Module()
-    model.backbone = build('swin-vsa', out_indices=(0,)).eval()
+    model.backbone = build('swin-vsa', out_indices=(1,)).eval()
     counter = CompileCounter()
     compile_cells(model, backend=counter)
     with torch.no_grad():
         model.backbone(torch.randn(1, 3, 32, 32))
-    assert counter.frame_count == 2
+    assert counter.frame_count == 1
 
 
 def test_another_model_is_refused():

@@ -64,5 +64,9 @@ def test_damaged_configs(tmp_path: Path, text: str, message: str) -> None:
 def test_config_folder_and_unknown_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match='is a folder'):
         load_config(tmp_path)
+    # Names are compared without the ending, which all have.
     with pytest.raises(UsageError, match='does not exist$'):
         load_config(tmp_path / 'zzz.py')
+    near = 'did you mean .*configs/quickstart/vitaev2-vsa-nano_digits.py'
+    with pytest.raises(UsageError, match=near):
+        load_config(tmp_path / 'vitaev2-vsa-nano_digit.py')

@@ -54,7 +54,7 @@ class Candidate:
         dtype: a key of :data:`measure.DTYPES`; other than float32 means autocast.
         channels_last: put model and images into channels_last memory.
         compile: compile it (of a detector: the backbone) with ``torch.compile``.
-        cells: compile every cell of the backbone, see :func:`mmvsa.deployment.compile_cells`.
+        cells: compile the cells that repeat, see :func:`mmvsa.deployment.compile_cells`.
         runtime: a key of :data:`RUNTIMES`: export it and run the file there.
         int8: of a runtime: quantized by onnxruntime, on random images.
         with_cp: activation checkpointing of the blocks of the backbone.
