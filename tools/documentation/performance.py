@@ -145,6 +145,7 @@ TABLES = {
     'models': ('cpu_models', models),
     'bfloat16': ('cpu_bfloat16', models),
     'inference': ('cpu_inference', inference),
+    'cells': ('cpu_cells', inference),
     'attention': ('cpu_attention', attention),
     'sizes': ('cpu_sizes', sizes),
     'memory': ('cpu_memory', memory),
