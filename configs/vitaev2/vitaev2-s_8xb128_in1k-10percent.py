@@ -1,10 +1,3 @@
-_base_ = ['./vitaev2-s_8xb128_in1k.py']
+_base_ = ['./vitaev2-s_8xb128_in1k-1percent.py']
 
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='mmvsa.FewShot',
-        fraction=0.1,
-        dataset={{_base_.train_dataloader.dataset}},
-    )
-)
+train_dataloader = dict(dataset=dict(fraction=0.1))

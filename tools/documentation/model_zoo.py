@@ -156,6 +156,7 @@ _SOURCE: Column = (
     lambda e: f'[{e.metadata["Source"].rsplit("/", 1)[1]}]({e.metadata["Source"]})',
 )
 _MODEL: Column = ('model', lambda entry: f'`{entry.model}`')
+_DATA: Column = ('data', lambda entry: ', '.join(sorted(entry.datasets)) or '-')
 
 
 def _dense(*figures: Column) -> Sequence[Column]:
@@ -193,7 +194,7 @@ _DETECTION = _dense(
     ('mask AP, official', lambda entry: _metric(entry, 'mask AP')),
 )
 _AERIAL = _dense(
-    ('data', lambda entry: ', '.join(sorted(entry.datasets))),
+    _DATA,
     ('AP50, official', lambda entry: _metric(entry, 'box AP50')),
     ('AP, official', lambda entry: _metric(entry, 'box AP')),
 )
@@ -207,21 +208,21 @@ _RECIPES: Sequence[Column] = (
     _MODEL,
     _CONFIG,
     _PARAMETERS,
-    ('data', lambda entry: ', '.join(sorted(entry.datasets))),
+    _DATA,
 )
 _ORIENTED = _dense(
-    ('data', lambda entry: ', '.join(sorted(entry.datasets)) or '-'),
+    _DATA,
     ('mAP, official', lambda entry: _metric(entry, 'mAP')),
 )
 _CHANGE = _dense(
-    ('data', lambda entry: ', '.join(sorted(entry.datasets))),
+    _DATA,
     ('F1 (pooled), official', lambda entry: _metric(entry, 'F1')),
     ('F1 (mean of batches), official', lambda entry: _metric(entry, 'batch F1')),
 )
 _POSE = _dense(
     ('AP, official', lambda entry: _metric(entry, 'AP')),
 )
-_PRETRAINING = _dense(('data', lambda entry: ', '.join(sorted(entry.datasets))))
+_PRETRAINING = _dense(_DATA)
 _QUICKSTART: Sequence[Column] = (
     _CONFIG,
     _PARAMETERS,
