@@ -83,4 +83,5 @@ def _check_config_file(path: Path) -> None:
         raise UsageError(f'config {path} is a folder; name a .py file in it')
     roots = [root for root in (CONFIG_ROOT, path.parent) if root.is_dir()]
     files = {file.stem: os.path.relpath(file) for root in roots for file in root.rglob('*.py')}
-    raise UsageError(f'config {path} does not exist{did_you_mean(path.stem, files)}')
+    near = did_you_mean(path.stem, files, lambda stem: files[stem])
+    raise UsageError(f'config {path} does not exist{near}')

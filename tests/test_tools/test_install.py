@@ -270,9 +270,17 @@ def test_mmcv_is_compiled_again_where_it_must(site, monkeypatch, wheel, fault):
         assert bool(list(check.mmcv_fault())) == ('-cpu-' in wheel)
 
 
-def test_mmvsa_of_another_checkout_is_not_this_one(site):
+def test_mmvsa_is_this_checkout_with_its_links_to_configs(site, tmp_path, monkeypatch):
+    monkeypatch.setattr(check, 'ROOT', tmp_path)
+    configs = tmp_path / 'mmvsa' / '.mim' / 'configs'
     info = add_distribution(site, 'mmvsa', '0.1.0')
-    for url, faults in ((ROOT.as_uri(), 0), (site.as_uri(), 1)):
+    for url, exists, faults in (
+        (tmp_path.as_uri(), False, 1),
+        (tmp_path.as_uri(), True, 0),
+        (site.as_uri(), True, 1),
+    ):
+        if exists:
+            configs.mkdir(parents=True, exist_ok=True)
         (info / 'direct_url.json').write_text(json.dumps({'url': url}))
         assert len(list(check.editable_fault())) == faults
 

@@ -166,8 +166,13 @@ def mmcv_fault() -> Iterator[str]:
 
 
 def editable_fault() -> Iterator[str]:
-    """Yield mmvsa unless this checkout is installed, as an editable package."""
-    if not installed('mmvsa') or os.path.realpath(source('mmvsa')) != str(ROOT):
+    """Yield mmvsa unless this checkout is installed, as an editable package.
+
+    Its ``mmvsa/.mim``, where ``mmvsa::`` configs are looked for, is ignored by git: a clean or a
+    new clone in the place of an installed one has none.
+    """
+    found = installed('mmvsa') and os.path.realpath(source('mmvsa')) == str(ROOT)
+    if not found or not (ROOT / 'mmvsa' / '.mim' / 'configs').is_dir():
         yield 'mmvsa of this checkout'
 
 
