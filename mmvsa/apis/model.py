@@ -14,8 +14,9 @@ from mmengine.model import BaseModule, initialize
 from torch import nn
 
 from mmvsa.models import backbones, load_pretrained, mattors
-from mmvsa.models.checks import check_int, did_you_mean
+from mmvsa.models.checks import check_int
 from mmvsa.registry import MODELS
+from mmvsa.suggestions import did_you_mean
 from mmvsa.utils.options import accepted_by
 
 

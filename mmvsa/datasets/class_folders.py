@@ -15,7 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import DatasetError, did_you_mean
+from mmvsa.suggestions import did_you_mean
+
+from .errors import DatasetError
 from .held_out import SPLITS
 
 # In the order of preference.

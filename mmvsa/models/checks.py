@@ -1,6 +1,5 @@
 """Checks of constructor arguments: each returns the value or raises an error that names it."""
 
-import difflib
 import math
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
@@ -113,9 +112,3 @@ def check_divides(divisor_name: str, divisor: int, name: str, value: int) -> Non
     """Raise ValueError unless ``divisor`` divides ``value``; the message names both."""
     if value % divisor:
         raise ValueError(f'{divisor_name}={divisor} does not divide {name}={value}')
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``'; did you mean a, b?'``, or ``''`` where nothing is near."""
-    near = difflib.get_close_matches(str(name), list(known), n=3, cutoff=0.5)
-    return f'; did you mean {", ".join(near)}?' if near else ''

@@ -7,8 +7,10 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmvsa.suggestions import did_you_mean
+
 from .data import use_data_root
-from .errors import UsageError, did_you_mean
+from .errors import UsageError
 from .migration import migrate
 from .options import check_keys, check_options, parse_options
 

@@ -4,9 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mmvsa.datasets.errors import DatasetError, did_you_mean
-
-__all__ = ['UsageError', 'did_you_mean', 'usage_errors']
+from mmvsa.datasets.errors import DatasetError
 
 
 class UsageError(Exception):

@@ -10,7 +10,9 @@ from mmengine import registry as registries
 from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope, Registry
 
-from .errors import UsageError, did_you_mean
+from mmvsa.suggestions import did_you_mean
+
+from .errors import UsageError
 
 # What MMEngine's runners and these tools read of a config.
 TOP_KEYS = frozenset(

@@ -18,8 +18,9 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmvsa.datasets.errors import DatasetError
+from mmvsa.suggestions import did_you_mean
 
-from .errors import UsageError, did_you_mean
+from .errors import UsageError
 from .options import accepted_by, find_classes, find_registries, look_up
 
 TRACEBACK = 'MMVSA_TRACEBACK'  # an environment variable that shows where an error comes from

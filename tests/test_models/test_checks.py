@@ -53,8 +53,3 @@ def test_sides_are_squares() -> None:
     for value, error in (((512, 256), ValueError), ((512,), ValueError), ('512', TypeError)):
         with pytest.raises(error, match='img_size must be'):
             checks.check_side('img_size', value)
-
-
-def test_near_names() -> None:
-    assert checks.did_you_mean('paddin', ['padding', 'backend']) == '; did you mean padding?'
-    assert checks.did_you_mean('x', ['padding']) == ''

@@ -5,7 +5,6 @@ from torch._utils import ExceptionWrapper
 
 from mmvsa.datasets import DatasetError
 from mmvsa.utils import UsageError, usage_errors
-from mmvsa.utils.errors import did_you_mean
 
 
 def test_one_line_and_status_2(capsys: pytest.CaptureFixture) -> None:
@@ -29,8 +28,3 @@ def test_errors_of_a_worker_are_their_last_line(capsys: pytest.CaptureFixture) -
     with pytest.raises(SystemExit), usage_errors():
         wrapped.reraise()
     assert capsys.readouterr().err == 'error: a.png cannot be read\n'
-
-
-def test_near_names() -> None:
-    assert did_you_mean('vsa-s', ['vsa-b', 'resnet']) == '; did you mean vsa-b?'
-    assert did_you_mean('vsa-s', ['resnet']) == ''

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import mmengine
-from measure import print_table
+import torch
+from measure import print_table, write_record
 from mmengine.config import Config, ConfigDict, DictAction
 
 from mmvsa.utils import UsageError, load_config, usage_errors
@@ -34,9 +35,10 @@ QUICKSTARTS = {
     'segmentation': 'fcn_vitaev2-vsa-nano_digit-scenes',
 }
 ATTENTIONS = ('window', 'vsa', 'rvsa', 'quadrangle')
+# No digit is large, by COCO's measure: 96 pixels squared of ink.
 METRICS = (
     'accuracy/top1',
-    *(f'coco/{kind}_mAP{size}' for kind in ('bbox', 'segm') for size in ('', '_s', '_m', '_l')),
+    *(f'coco/{kind}_mAP{size}' for kind in ('bbox', 'segm') for size in ('', '_s', '_m')),
     'mIoU',
 )
 SCENE_SIZE = 256  # of the quickstarts, in pixels
@@ -69,6 +71,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--jobs', type=int, default=1, help='runs at the same time')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare_attention'))
     parser.add_argument('--plot', type=Path, metavar='FILE', help='draw the table')
+    parser.add_argument('--out', type=Path, metavar='FILE', help='write the results of all runs')
     for option in ('--cfg-options', '--classifier-options'):
         parser.add_argument(option, nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
     return parser.parse_args(argv)
@@ -87,8 +90,16 @@ def list_runs(args: argparse.Namespace) -> Iterator[Run]:
                     yield Run(task, attention, size, seed)
 
 
-def build_config(run: Run, options: dict[str, Any]) -> Config:
-    """Build the config of a run: its quickstart with another attention, seed and scene size."""
+def build_config(run: Run, options: dict[str, Any], checkpoint: str | None = None) -> Config:
+    """Build the config of a run: its quickstart with another attention, seed and scene size.
+
+    Args:
+        run: What is trained.
+        options: As for ``--cfg-options``.
+        checkpoint: That of the classifier that a detector or a segmentor starts from.
+    """
+    if checkpoint:
+        options = {**options, 'model.backbone.init_cfg.checkpoint': checkpoint}
     cfg = load_config(ROOT / f'configs/quickstart/{QUICKSTARTS[run.task]}.py', options)
     arch = cfg.model.backbone.arch
     arch.attention = (run.attention,) * len(arch.depths)
@@ -138,13 +149,12 @@ def perform(run: Run, args: argparse.Namespace, start: 'Future[Path] | None') ->
         The folder of the run.
     """
     folder = args.work_dir / run.name
-    options = dict(args.cfg_options if start else args.classifier_options)
-    if start:
-        options['model.backbone.init_cfg.checkpoint'] = str(start.result() / 'last.pth')
+    options = args.cfg_options if start else args.classifier_options
+    checkpoint = str(start.result() / 'last.pth') if start else None
     if (folder / 'result.json').is_file():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    cfg = build_config(run, options)
+    cfg = build_config(run, options, checkpoint)
     cfg.default_hooks.checkpoint = dict(
         type='CheckpointHook', interval=1, max_keep_ckpts=1, filename_tmpl='last.pth'
     )
@@ -222,29 +232,30 @@ def summarize(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def plot(rows: Sequence[dict[str, Any]], file: Path) -> None:
-    """Draw mean and deviation of every attention, one panel for each metric and size."""
+    """Draw mean and deviation of every attention: a row of panels for each size of scenes."""
     from matplotlib.figure import Figure
 
-    panels = sorted({(row['task'], row['size'], row['metric']) for row in rows})
-    figure = Figure(figsize=(2.4 * len(panels), 3.2), layout='constrained')
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axis, (task, size, metric) in zip(axes, panels, strict=True):
-        chosen = dict(task=task, size=size, metric=metric)
-        panel = [row for row in rows if row.items() >= chosen.items()]
-        panel.sort(key=lambda row: ATTENTIONS.index(row['attention']))
-        deviations = [row['deviation'] if row['seeds'] > 1 else 0.0 for row in panel]
-        axis.errorbar(
-            [row['attention'] for row in panel],
-            [row['mean'] for row in panel],
-            deviations,
-            fmt='o',
-            capsize=4,
-        )
-        axis.set_title(f'{metric}\n{task}, {size} px', fontsize=9)
-        axis.tick_params(axis='x', rotation=30)
-        axis.margins(x=0.2)
+    sizes = sorted({row['size'] for row in rows})
+    metrics = [metric for metric in METRICS if any(row['metric'] == metric for row in rows)]
+    figure = Figure(figsize=(2.0 * len(metrics), 2.6 * len(sizes)), layout='constrained')
+    grid = figure.subplots(len(sizes), len(metrics), squeeze=False)
+    for size, axes in zip(sizes, grid, strict=True):
+        for metric, axis in zip(metrics, axes, strict=True):
+            panel = [row for row in rows if (row['size'], row['metric']) == (size, metric)]
+            axis.set_visible(bool(panel))
+            panel.sort(key=lambda row: ATTENTIONS.index(row['attention']))
+            axis.errorbar(
+                [row['attention'] for row in panel],
+                [row['mean'] for row in panel],
+                [row['deviation'] if row['seeds'] > 1 else 0.0 for row in panel],
+                fmt='o',
+                capsize=4,
+            )
+            axis.set_title(f'{metric}, {size} px', fontsize=9)
+            axis.tick_params(axis='x', rotation=30)
+            axis.margins(x=0.2)
     file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=150)
+    figure.savefig(file, dpi=120)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -256,6 +267,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     print_table(rows, 'DigitScenes')
     if args.plot:
         plot(rows, args.plot)
+    if args.out:
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        write_record(args.out, argparse.Namespace(device=device), runs)
 
 
 if __name__ == '__main__':

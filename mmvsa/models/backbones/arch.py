@@ -9,12 +9,13 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from mmvsa.models.checks import check_choice, check_rate, did_you_mean
+from mmvsa.models.checks import check_choice, check_rate
 from mmvsa.models.layers.attention import (
     attention_options,
     expand_attention,
     merge_attention,
 )
+from mmvsa.suggestions import did_you_mean
 
 Stage = TypeVar('Stage')
 Attentions = str | dict[str, Any] | Sequence[str | dict[str, Any] | None] | None

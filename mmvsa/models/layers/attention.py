@@ -18,7 +18,6 @@ from mmvsa.models.checks import (
     check_int,
     check_number,
     check_rate,
-    did_you_mean,
 )
 from mmvsa.ops import (
     AUTO,
@@ -33,6 +32,7 @@ from mmvsa.ops import (
 )
 from mmvsa.ops.torch_sampling import sample_torch
 from mmvsa.registry import ATTENTIONS
+from mmvsa.suggestions import did_you_mean
 
 from .mlp import linear
 from .position import DecomposedPosition, relative_position_index

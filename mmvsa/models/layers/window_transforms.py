@@ -29,11 +29,11 @@ from mmvsa.models.checks import (
     check_choice,
     check_int,
     check_number,
-    did_you_mean,
 )
 from mmvsa.ops.precision import without_autocast
 from mmvsa.ops.windows import WindowGeometry
 from mmvsa.registry import WINDOW_TRANSFORMS
+from mmvsa.suggestions import did_you_mean
 
 OFFSET_UNITS = ('axis', 'swapped', 'padded')
 REGRESSOR_INITS = ('zero', 'torch')
