@@ -19,7 +19,7 @@ from typing import Any
 
 import mmengine
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from rich import print
 from rich.table import Table
@@ -104,7 +104,8 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action='extend',
+        default=[],
         metavar='KEY=VALUE',
         help='override the config; data_root=PATH reaches every dataset',
     )

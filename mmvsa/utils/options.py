@@ -57,6 +57,8 @@ _LOADER = (
 )
 _UNTYPED['default_hooks'] = {*_HOOKS, 'visualization'}
 _UNTYPED |= {f'{name}_dataloader': _LOADER for name in ('train', 'val', 'test')}
+# MMEngine's parser would take it for a word, or not return.
+_DICT = re.compile(r"""(^|[\[(,])\s*(dict\(|\{['"])""")
 _PATH_KEY = re.compile(r'(.*_)?(root|dir|path|file|folder|checkpoint|json|from|pretrained)')
 
 
@@ -67,16 +69,21 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
     ``checkpoint``, ``load_from``, ...) or lies in ``data_prefix``; ``None`` stays None.
 
     Raises:
-        UsageError: A word has no ``=`` or no key, brackets do not match.
+        UsageError: A word has no ``=`` or no key, brackets do not match, a value is a dict.
     """
     options: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition('=')
         if not equals or not key:
             raise UsageError(f'--cfg-options takes KEY=VALUE, got {word!r}')
+        if _DICT.search(value):
+            raise UsageError(
+                f'--cfg-options {word}: a dict is set key by key ({key}.KEY=VALUE), or in a config '
+                'that inherits this one'
+            )
         try:
             options[key] = _parse_value(key, value)
-        except AssertionError as error:
+        except (AssertionError, RecursionError) as error:
             raise UsageError(f'--cfg-options {word}: brackets do not match') from error
     return options
 

@@ -44,6 +44,16 @@ def test_words_that_are_no_option(word: str) -> None:
 
 
 @pytest.mark.parametrize(
+    'value', ['dict(type="A")', "[dict(type='A'), dict(type='B')]", "{'type': 'A'}", "[{'a': 1}]"]
+)
+def test_a_dict_is_no_value(value: str) -> None:
+    """MMEngine takes one for a word, and does not return where it is in a list."""
+    with pytest.raises(UsageError, match='a dict is set key by key'):
+        parse_options([f'model.head.loss={value}'])
+    assert parse_options(['a.filename_tmpl={}.pth']) == {'a.filename_tmpl': '{}.pth'}
+
+
+@pytest.mark.parametrize(
     ('key', 'message'),
     [
         ('trian_cfg.max_epochs', 'nothing reads trian_cfg; set train_cfg.max_epochs'),

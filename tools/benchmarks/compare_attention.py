@@ -24,9 +24,10 @@ from typing import Any
 import mmengine
 import torch
 from measure import print_table, write_record
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 
 from mmvsa.utils import UsageError, load_config, usage_errors
+from mmvsa.utils.options import parse_options
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTARTS = {
@@ -73,7 +74,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--plot', type=Path, metavar='FILE', help='draw the table')
     parser.add_argument('--out', type=Path, metavar='FILE', help='write the results of all runs')
     for option in ('--cfg-options', '--classifier-options'):
-        parser.add_argument(option, nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
+        parser.add_argument(option, nargs='+', default=[], metavar='KEY=VALUE')
     return parser.parse_args(argv)
 
 
@@ -149,7 +150,7 @@ def perform(run: Run, args: argparse.Namespace, start: 'Future[Path] | None') ->
         The folder of the run.
     """
     folder = args.work_dir / run.name
-    options = args.cfg_options if start else args.classifier_options
+    options = parse_options(args.cfg_options if start else args.classifier_options)
     checkpoint = str(start.result() / 'last.pth') if start else None
     if (folder / 'result.json').is_file():
         return folder

@@ -22,7 +22,6 @@ import cv2
 import numpy as np
 from measure import print_table
 from mmcv.transforms import RandomChoice
-from mmengine.config import DictAction
 from mmengine.registry import TRANSFORMS, init_default_scope
 
 from mmvsa.utils import UsageError, load_config, usage_errors
@@ -44,7 +43,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--repeats', type=int, default=25, help='of every file in a round')
     parser.add_argument('--step-ms', type=float, help='of a training step on one GPU')
     parser.add_argument('--batch-size', type=int, default=128, help='per GPU')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE')
     args = parser.parse_args(argv)
     for name in ('rounds', 'repeats', 'batch_size', 'step_ms'):
         if (value := getattr(args, name)) is not None and value <= 0:

@@ -16,13 +16,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mmengine.config import DictAction
 from torch import nn
 
 from mmvsa.deployment import FORMATS, ExportReport, export_model
 from mmvsa.deployment.export import DYNAMIC
 from mmvsa.models import load_complete
 from mmvsa.utils import UsageError, build_backbone, build_model, usage_errors
+from mmvsa.utils.options import parse_options
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -47,8 +47,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
-        default={},
+        action='extend',
+        default=[],
         metavar='KEY=VALUE',
         help='overrides of the config, such as model.head.num_classes=10',
     )
@@ -65,12 +65,13 @@ def prepare(args: argparse.Namespace) -> nn.Module:
             f'no checkpoint: name one for {args.model} with --checkpoint FILE; tools/train.py '
             'writes them, docs/model_zoo.md says which are published'
         )
+    options = parse_options(args.cfg_options)
     if args.features:
-        model = build_backbone(args.model, args.cfg_options)
+        model = build_backbone(args.model, options)
         # Norms of maps that a classifier does not return are not in its file.
         load_complete(model, args.checkpoint, optional=r'^norm\d+\.|\.directions$')
         return model
-    model = build_model(args.model, args.cfg_options)
+    model = build_model(args.model, options)
     load_complete(model, args.checkpoint)
     return model
 

@@ -36,7 +36,7 @@ def test_runs_and_their_configs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     arguments = ['--tasks', 'segmentation', '--seeds', '1', '2', '--sizes', '256', '384']
     arguments += ['--attentions', 'window', 'rvsa', '--work-dir', str(tmp_path)]
     arguments += ['--cfg-options', 'train_cfg.max_epochs=1', 'optim_wrapper.optimizer.lr=0.5']
-    arguments += ['--plot', str(tmp_path / 'plot.png')]
+    arguments += ['--plot', str(tmp_path / 'plot.png'), '--out', str(tmp_path / 'record.json')]
     compare_attention.main(arguments)
     trained = [folder for name, folder in ran if name == 'train']
     starts = [f'classification_{a}_256_seed1' for a in ('window', 'rvsa')]
@@ -55,6 +55,11 @@ def test_runs_and_their_configs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert (cfg.randomness.seed, cfg.train_cfg.max_epochs) == (2, 1)
     assert cfg.optim_wrapper.optimizer.lr == 0.5
     assert (tmp_path / 'plot.png').stat().st_size > 1000
+    record = mmengine.load(tmp_path / 'record.json')
+    assert len(record['results']) == len(starts + runs)
+    # Without the path of the classifier on this machine.
+    options = {'train_cfg.max_epochs': 1, 'optim_wrapper.optimizer.lr': 0.5}
+    assert record['results'][-1]['options'] == options
     count = len(ran)
     compare_attention.main(arguments)
     assert len(ran) == count
