@@ -14,7 +14,6 @@ model = dict(
         type='mmvsa.ViTAEv2',
         arch={{_base_.nano_arch}},
         out_indices=(3,),
-        drop_path_rate=0.05,
     ),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
@@ -27,17 +26,18 @@ model = dict(
     ),
 )
 
-optim_wrapper = dict(optimizer=dict(betas=(0.9, 0.98)))
+optim_wrapper = dict(clip_grad=dict(max_norm=1.0))
 
-max_epochs = 8
+max_epochs = 7
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=200),
+    # Where the rate rises faster, the model does not leave chance.
+    dict(type='LinearLR', start_factor=0.01, end=1, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', eta_min=1e-5, end=max_epochs, convert_to_iter_based=True),
 ]
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=1)
 val_cfg = {}
 test_cfg = {}
-auto_scale_lr = dict(base_batch_size=32)
+auto_scale_lr = dict(base_batch_size=64)
 
 default_hooks = dict(
     logger=dict(interval=20),

@@ -43,7 +43,7 @@ test_pipeline = [
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(
-    batch_size=32,
+    batch_size=64,
     num_workers=1,
     persistent_workers=True,
     drop_last=True,
