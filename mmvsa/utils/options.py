@@ -84,7 +84,9 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
         try:
             options[key] = _parse_value(key, value)
         except (AssertionError, RecursionError) as error:
-            raise UsageError(f'--cfg-options {word}: brackets do not match') from error
+            raise UsageError(
+                f'--cfg-options {word}: brackets do not match, or stand next to words'
+            ) from error
     return options
 
 

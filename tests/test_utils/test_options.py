@@ -37,7 +37,7 @@ def test_values(word: str, value: Any) -> None:
     assert parsed == value and type(parsed) is type(value)
 
 
-@pytest.mark.parametrize('word', ['foo', '=3', 'a=1,[(1'])
+@pytest.mark.parametrize('word', ['foo', '=3', 'a=1,[(1', 'a=[x(1,2),3]'])
 def test_words_that_are_no_option(word: str) -> None:
     with pytest.raises(UsageError, match='--cfg-options'):
         parse_options([word])
