@@ -4,10 +4,10 @@
 
 Every run is the quickstart of its task with the attention of the backbone exchanged in all stages,
 and the same schedule for all; the parameters agree within 1 %. Detectors and segmentors start from
-the classifier of their attention with the first of the seeds. At larger ``--sizes`` the scenes and
-the crops grow and the digits do not, so that a window is a smaller part of the map. Finished runs
-are kept in --work-dir and not repeated: the command resumes where it was stopped. It ends with a
-table of all runs found: mean and standard deviation over the seeds.
+the classifier of their attention and seed. At larger ``--sizes`` the scenes and the crops grow and
+the digits do not, so that a window is a smaller part of the map. Finished runs are kept in
+--work-dir and not repeated: the command resumes where it was stopped. It ends with a table of all
+runs found: mean and standard deviation over the seeds, and the difference to fixed windows.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import mmengine
 import torch
 from measure import print_table, write_record
 from mmengine.config import Config, ConfigDict
+from scipy.stats import ttest_rel
 
 from mmvsa.utils import UsageError, load_config, usage_errors
 from mmvsa.utils.options import parse_options
@@ -42,6 +43,7 @@ METRICS = (
     *(f'coco/{kind}_mAP{size}' for kind in ('bbox', 'segm') for size in ('', '_s', '_m')),
     'mIoU',
 )
+BASELINE = 'window'
 SCENE_SIZE = 256  # of the quickstarts, in pixels
 # Fixed windows have no regressors; wider MLPs make up for them.
 MLP_RATIOS = {'window': 1.02}
@@ -72,7 +74,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--jobs', type=int, default=1, help='runs at the same time')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare_attention'))
     parser.add_argument('--plot', type=Path, metavar='FILE', help='draw the table')
-    parser.add_argument('--out', type=Path, metavar='FILE', help='write the results of all runs')
+    parser.add_argument('--out', type=Path, metavar='FILE', help='write the table as JSON')
     for option in ('--cfg-options', '--classifier-options'):
         parser.add_argument(option, nargs='+', default=[], metavar='KEY=VALUE')
     return parser.parse_args(argv)
@@ -80,8 +82,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def list_runs(args: argparse.Namespace) -> Iterator[Run]:
     """List the runs that are asked for and the classifiers they start from, those first."""
-    first = args.seeds[0]
-    for seed in args.seeds if 'classification' in args.tasks else [first]:
+    for seed in args.seeds:
         for attention in args.attentions:
             yield Run('classification', attention, SCENE_SIZE, seed)
     for size in args.sizes:
@@ -138,6 +139,33 @@ def scale_scenes(cfg: Config, size: int) -> None:
         cfg.model.data_preprocessor.size = scaled(cfg.model.data_preprocessor.size)
 
 
+def read_options(run: Run, args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of a run's config."""
+    classifier = run.task == 'classification'
+    return parse_options(args.classifier_options if classifier else args.cfg_options)
+
+
+def load_results(work_dir: Path) -> list[dict[str, Any]]:
+    """Return the results of all runs that a folder has."""
+    return [mmengine.load(path) for path in sorted(work_dir.glob('*/result.json'))]
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuse to compare runs of other options.
+
+    Raises:
+        UsageError: --work-dir has runs of a task and size that is asked for with other options.
+    """
+    found = {(run['task'], run['size']): run['options'] for run in load_results(args.work_dir)}
+    for run in list_runs(args):
+        options = read_options(run, args)
+        if found.get((run.task, run.size), options) != options:
+            raise UsageError(
+                f'{args.work_dir} has runs of {run.task} at {run.size} pixels with '
+                f'{found[run.task, run.size]}, not {options}; choose another --work-dir'
+            )
+
+
 def perform(run: Run, args: argparse.Namespace, start: 'Future[Path] | None') -> Path:
     """Train and test a model and write its ``result.json``, unless it is there.
 
@@ -150,7 +178,7 @@ def perform(run: Run, args: argparse.Namespace, start: 'Future[Path] | None') ->
         The folder of the run.
     """
     folder = args.work_dir / run.name
-    options = parse_options(args.cfg_options if start else args.classifier_options)
+    options = read_options(run, args)
     checkpoint = str(start.result() / 'last.pth') if start else None
     if (folder / 'result.json').is_file():
         return folder
@@ -199,37 +227,67 @@ def tool(name: str, folder: Path, *args: object) -> None:
 
 def perform_all(args: argparse.Namespace) -> None:
     """Perform the runs, --jobs at the same time."""
-    starts: dict[str, Future[Path]] = {}
-    runs = []
+    runs: dict[Run, Future[Path]] = {}
     with ThreadPoolExecutor(args.jobs) as pool:
         for run in list_runs(args):
-            start = None if run.task == 'classification' else starts[run.attention]
+            classifier = replace(run, task='classification', size=SCENE_SIZE)
             # Runs are taken in order, so that what a run waits for is never behind it.
-            runs.append(pool.submit(perform, run, args, start))
-            starts.setdefault(run.attention, runs[-1])
-    for future in runs:
+            runs[run] = pool.submit(perform, run, args, runs.get(classifier))
+    for future in runs.values():
         future.result()
 
 
 def summarize(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row for each task, size, metric and attention: mean and deviation over the seeds."""
-    values: dict[tuple[str, int, str, str], list[float]] = {}
-    for result in runs:
-        for metric, value in result['metrics'].items():
-            key = (result['task'], result['size'], metric, result['attention'])
-            values.setdefault(key, []).append(value)
-    return [
-        {
-            'task': task,
-            'size': size,
-            'metric': metric,
-            'attention': attention,
-            'seeds': len(many),
-            'mean': round(statistics.mean(many), 4),
-            'deviation': round(statistics.stdev(many), 4) if len(many) > 1 else '-',
-        }
-        for (task, size, metric, attention), many in sorted(values.items())
-    ]
+    """Return a row for each task, size, metric and attention, over the seeds, in percent.
+
+    ``difference`` is that to fixed windows, from pairs of runs with the same seed; ``interval`` is
+    half of its 95 % confidence interval, by Student's t.
+    """
+    table: dict[tuple[str, int, str], dict[str, dict[int, float]]] = {}
+    options = {(run['task'], run['size']): run['options'] for run in runs}
+    for run in runs:
+        for metric, value in run['metrics'].items():
+            by_attention = table.setdefault((run['task'], run['size'], metric), {})
+            percent = value * 100 if metric.startswith('coco/') else value
+            by_attention.setdefault(run['attention'], {})[run['seed']] = percent
+    rows = []
+    for (task, size, metric), by_attention in sorted(table.items()):
+        for attention in sorted(by_attention, key=ATTENTIONS.index):
+            values = by_attention[attention]
+            baseline = by_attention.get(BASELINE, {}) if attention != BASELINE else {}
+            row = dict(
+                task=task,
+                size=size,
+                metric=metric,
+                attention=attention,
+                options=options[task, size],
+                values=values,
+                mean=statistics.mean(values.values()),
+                deviation=statistics.stdev(values.values()) if len(values) > 1 else None,
+                **compare(values, baseline),
+            )
+            rows.append(row)
+    return rows
+
+
+def compare(values: dict[int, float], baseline: dict[int, float]) -> dict[str, float | None]:
+    """Return the mean difference of two sets of runs, seed by seed, and half of its interval."""
+    pairs = [(values[seed], baseline[seed]) for seed in sorted(values.keys() & baseline.keys())]
+    interval = None
+    if len(pairs) > 1:
+        low, high = ttest_rel(*zip(*pairs, strict=True)).confidence_interval(0.95)
+        interval = float(high - low) / 2
+    difference = statistics.mean(value - other for value, other in pairs) if pairs else None
+    return dict(difference=difference, interval=interval)
+
+
+def printed(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what the terminal shows of a row of :func:`summarize`."""
+    shown = {**row, 'seeds': len(row['values'])}
+    order = ('task', 'size', 'metric', 'attention', 'seeds', 'mean', 'deviation')
+    return {
+        key: '-' if shown[key] is None else shown[key] for key in (*order, 'difference', 'interval')
+    }
 
 
 def plot(rows: Sequence[dict[str, Any]], file: Path) -> None:
@@ -248,7 +306,7 @@ def plot(rows: Sequence[dict[str, Any]], file: Path) -> None:
             axis.errorbar(
                 [row['attention'] for row in panel],
                 [row['mean'] for row in panel],
-                [row['deviation'] if row['seeds'] > 1 else 0.0 for row in panel],
+                [row['deviation'] or 0.0 for row in panel],
                 fmt='o',
                 capsize=4,
             )
@@ -262,15 +320,16 @@ def plot(rows: Sequence[dict[str, Any]], file: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     with usage_errors():
+        check_options(args)
         perform_all(args)
-    runs = [mmengine.load(path) for path in sorted(args.work_dir.glob('*/result.json'))]
+    runs = load_results(args.work_dir)
     rows = summarize(runs)
-    print_table(rows, 'DigitScenes')
+    print_table([printed(row) for row in rows], 'DigitScenes, in percent')
     if args.plot:
         plot(rows, args.plot)
     if args.out:
         device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        write_record(args.out, argparse.Namespace(device=device), runs)
+        write_record(args.out, argparse.Namespace(device=device), rows)
 
 
 if __name__ == '__main__':

@@ -13,14 +13,39 @@ from mmvsa.registry import MODELS
 from mmvsa.utils import UsageError
 
 
+def result(attention: str, seed: int, value: float) -> dict:
+    metrics = {'coco/bbox_mAP': value}
+    run = {'task': 'detection', 'size': 256, 'attention': attention, 'seed': seed}
+    return {**run, 'options': {'train_cfg.max_epochs': 1}, 'metrics': metrics}
+
+
 def test_summary_by_hand() -> None:
-    runs = [
-        {'task': 't', 'size': 256, 'attention': 'vsa', 'metrics': {'mIoU': value}}
-        for value in (50.0, 70.0)
-    ]
-    (row,) = compare_attention.summarize(runs)
-    assert (row['metric'], row['seeds'], row['mean']) == ('mIoU', 2, 60.0)
-    assert row['deviation'] == pytest.approx(200**0.5, abs=1e-4)  # of a sample
+    """Pairs are of one seed, whatever the order of the runs; a run without its pair is left out."""
+    runs = [result('vsa', seed, value) for seed, value in enumerate((0.5, 0.6, 0.7, 0.9))]
+    runs += [result('window', seed, value) for seed, value in ((2, 0.6), (1, 0.58), (0, 0.47))]
+    window, vsa = compare_attention.summarize(runs)
+    assert (window['attention'], window['difference'], window['interval']) == ('window', None, None)
+    assert vsa['values'] == pytest.approx({0: 50.0, 1: 60.0, 2: 70.0, 3: 90.0})
+    assert vsa['mean'] == pytest.approx(67.5)
+    assert vsa['deviation'] == pytest.approx((875 / 3) ** 0.5)  # of a sample
+    # 3, 2 and 10 points: deviation 19^0.5, and 4.303 is the t of two degrees of freedom.
+    assert vsa['difference'] == pytest.approx(5.0)
+    assert vsa['interval'] == pytest.approx(4.303 * 19**0.5 / 3**0.5, rel=1e-3)
+
+
+def test_one_run_has_no_deviation() -> None:
+    (row,) = compare_attention.summarize([result('vsa', 0, 0.5)])
+    assert (row['deviation'], row['difference'], row['interval']) == (None, None, None)
+    shown = compare_attention.printed(row)
+    assert (shown['mean'], shown['seeds'], shown['interval']) == (50.0, 1, '-')
+
+
+def test_runs_with_other_options_are_not_compared(tmp_path: Path, capsys) -> None:
+    mmengine.dump(result('window', 0, 0.5), tmp_path / 'a' / 'result.json')
+    arguments = ['--tasks', 'detection', '--work-dir', str(tmp_path)]
+    with pytest.raises(SystemExit):
+        compare_attention.main([*arguments, '--cfg-options', 'train_cfg.max_epochs=2'])
+    assert 'has runs of detection at 256 pixels with' in capsys.readouterr().err
 
 
 def test_runs_and_their_configs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -39,27 +64,29 @@ def test_runs_and_their_configs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     arguments += ['--plot', str(tmp_path / 'plot.png'), '--out', str(tmp_path / 'record.json')]
     compare_attention.main(arguments)
     trained = [folder for name, folder in ran if name == 'train']
-    starts = [f'classification_{a}_256_seed1' for a in ('window', 'rvsa')]
+    seeds = [f'seed{seed}' for seed in (1, 2)]
+    starts = [f'classification_{a}_256_{seed}' for seed in seeds for a in ('window', 'rvsa')]
     runs = [
-        f'segmentation_{a}_{size}_seed{seed}'
+        f'segmentation_{a}_{size}_{seed}'
         for size in (256, 384)
-        for seed in (1, 2)
+        for seed in seeds
         for a in ('window', 'rvsa')
     ]
     assert trained == starts + runs
     assert [folder for name, folder in ran if name == 'test'] == starts + runs
     cfg = Config.fromfile(tmp_path / 'segmentation_rvsa_256_seed2' / 'config.py')
     assert cfg.model.backbone.arch.attention == ('rvsa',) * 4
-    start = tmp_path / 'classification_rvsa_256_seed1' / 'last.pth'
+    start = tmp_path / 'classification_rvsa_256_seed2' / 'last.pth'
     assert cfg.model.backbone.init_cfg.checkpoint == str(start)
     assert (cfg.randomness.seed, cfg.train_cfg.max_epochs) == (2, 1)
     assert cfg.optim_wrapper.optimizer.lr == 0.5
     assert (tmp_path / 'plot.png').stat().st_size > 1000
     record = mmengine.load(tmp_path / 'record.json')
-    assert len(record['results']) == len(starts + runs)
-    # Without the path of the classifier on this machine.
+    # Of either size; without the path of the classifier on this machine.
     options = {'train_cfg.max_epochs': 1, 'optim_wrapper.optimizer.lr': 0.5}
-    assert record['results'][-1]['options'] == options
+    rows = [row for row in record['results'] if row['task'] == 'segmentation']
+    assert [row['options'] for row in rows] == [options] * 4
+    assert all(row['values'] == {'1': 50.0, '2': 50.0} for row in rows)
     count = len(ran)
     compare_attention.main(arguments)
     assert len(ran) == count
