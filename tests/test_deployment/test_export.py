@@ -18,9 +18,9 @@ FAMILIES = {
         out_indices=(0,),
         arch=dict(reduction_attention=('window',) * 4, attention=('vsa',) * 4),
     ),
-    'swin-vsa': dict(out_indices=(0, 1)),
+    'swin-vsa': dict(out_indices=(0, 1), arch=dict(depths=(1, 1, 1))),
     'qformer': dict(out_indices=(0,)),
-    'rvsa': dict(out_indices=(2,)),
+    'rvsa': dict(out_indices=(1,), arch=dict(attention=('rvsa', 'full'))),
     'vitae': dict(out_indices=(0, 1)),
     'vitae-patch': {},
 }

@@ -130,10 +130,11 @@ def test_the_command(tmp_path: Path) -> None:
     root, work = write_tiny_scenes(tmp_path), tmp_path / 'work'
     options = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', f'data_root={root}']
     options += ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
+    few_digits = 'train_dataloader.dataset.datasets.1.dataset.indices=64'
     output = run_command(
         *(sys.executable, 'tools/benchmarks/compare_attention.py', '--tasks', 'segmentation'),
         *('--attentions', 'vsa', '--seeds', '0', '--work-dir', work),
         *('--jobs', '2', '--cfg-options', *options),
-        *('--classifier-options', *options),
+        *('--classifier-options', *options, few_digits),
     )
     assert re.search(r'segmentation +\| +256 +\| mIoU +\| vsa +\| +1 \|', output)
