@@ -35,7 +35,7 @@ model = dict(
     ),
 )
 
-max_epochs = 5
+max_epochs = 6
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=100),
     dict(type='CosineAnnealingLR', eta_min=1e-5, end=max_epochs, convert_to_iter_based=True),
