@@ -41,10 +41,14 @@ def views_of_files(viewer: WindowViewer, images: str, limit: int) -> Iterator[Wi
 
 
 def views_of_dataset(viewer: WindowViewer, limit: int) -> Iterator[WindowView]:
-    """Yield the windows of the images of the config's validation set."""
+    """Yield the windows of the images of the config's validation set.
+
+    Raises:
+        UsageError: The model is given by its name, or its config has no validation set.
+    """
     cfg, model = viewer.predictor.cfg, viewer.predictor.model
     if not cfg.get('val_dataloader'):
-        raise UsageError('a model that is given by its name has no dataset: add --images FOLDER')
+        raise UsageError('the model has no validation set: add --images FOLDER')
     check_datasets(cfg, ('val_dataloader',))
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
     for index in track(range(min(limit, len(dataset))), description='images'):

@@ -62,6 +62,17 @@ def test_bad_options(
     assert capsys.readouterr().err.startswith(f'error: {message}')
 
 
+def test_no_validation_set(
+    model: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """As in the work dir of a training with --no-validate."""
+    config = tmp_path / 'no_validation.py'
+    config.write_text(f"_base_ = ['{model[0]}']\nval_dataloader = None\n")
+    with pytest.raises(SystemExit):
+        run_tool(TOOL, config, model[1], '--out-dir', tmp_path / 'out')
+    assert 'the model has no validation set: add --images FOLDER' in capsys.readouterr().err
+
+
 def test_no_image_among_the_files(
     model: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
