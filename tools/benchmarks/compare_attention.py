@@ -248,7 +248,7 @@ def summarize(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for run in runs:
         for metric, value in run['metrics'].items():
             by_attention = table.setdefault((run['task'], run['size'], metric), {})
-            percent = value * 100 if metric.startswith('coco/') else value
+            percent = round(value * 100 if metric.startswith('coco/') else value, 2)
             by_attention.setdefault(run['attention'], {})[run['seed']] = percent
     rows = []
     for (task, size, metric), by_attention in sorted(table.items()):
@@ -266,7 +266,7 @@ def summarize(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 deviation=statistics.stdev(values.values()) if len(values) > 1 else None,
                 **compare(values, baseline),
             )
-            rows.append(row)
+            rows.append({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()})
     return rows
 
 
@@ -291,7 +291,7 @@ def printed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def plot(rows: Sequence[dict[str, Any]], file: Path) -> None:
-    """Draw mean and deviation of every attention: a row of panels for each size of scenes."""
+    """Draw every run, and mean and deviation of an attention: a row of panels for each size."""
     from matplotlib.figure import Figure
 
     sizes = sorted({row['size'] for row in rows})
@@ -302,16 +302,13 @@ def plot(rows: Sequence[dict[str, Any]], file: Path) -> None:
         for metric, axis in zip(metrics, axes, strict=True):
             panel = [row for row in rows if (row['size'], row['metric']) == (size, metric)]
             axis.set_visible(bool(panel))
-            panel.sort(key=lambda row: ATTENTIONS.index(row['attention']))
-            axis.errorbar(
-                [row['attention'] for row in panel],
-                [row['mean'] for row in panel],
-                [row['deviation'] or 0.0 for row in panel],
-                fmt='o',
-                capsize=4,
-            )
-            axis.set_title(f'{metric}, {size} px', fontsize=9)
-            axis.tick_params(axis='x', rotation=30)
+            for place, row in enumerate(panel):
+                values = list(row['values'].values())
+                axis.plot([place] * len(values), values, '.', color='0.7')
+                axis.errorbar(place + 0.2, row['mean'], row['deviation'], fmt='C0o', capsize=4)
+            names = [row['attention'] for row in panel]
+            axis.set_xticks(range(len(names)), names, rotation=30, ha='right')
+            axis.set_title(f'{metric.rpartition("/")[-1]}, {size} px', fontsize=9)
             axis.margins(x=0.2)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=120)

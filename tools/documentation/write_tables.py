@@ -4,7 +4,8 @@ python tools/documentation/write_tables.py
 python tools/documentation/write_tables.py --check   # status 1 if a page is out of date
 
 The model zoo comes from the metafiles of the configs, the key tables of docs/checkpoints.md from
-``mmvsa.models.conversions``, docs/performance.md from the records in docs/results.
+``mmvsa.models.conversions``, docs/performance.md and docs/comparison.md from the records in
+docs/results.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import comparison
 import key_tables
 import model_zoo
 import performance
@@ -23,6 +25,7 @@ PAGES: dict[str, Callable[[str], str]] = {
     'docs/model_zoo.md': model_zoo.render,
     'docs/checkpoints.md': key_tables.render,
     'docs/performance.md': performance.render,
+    'docs/comparison.md': comparison.render,
 }
 
 

@@ -9,6 +9,7 @@ from helpers.cli import ROOT, load_tool
 writer = load_tool('documentation/write_tables')
 tables = load_tool('documentation/markdown_tables')
 performance = load_tool('documentation/performance')
+comparison = load_tool('documentation/comparison')
 
 
 def test_every_page_is_up_to_date() -> None:
@@ -37,9 +38,10 @@ def test_a_table() -> None:
     assert table == '| a | b |\n| --- | ---: |\n| x | 1 |\n| | 2 |\n'
 
 
-def test_every_record_is_on_the_page_of_performance() -> None:
+def test_every_record_is_on_a_page() -> None:
     records = {path.stem for path in (ROOT / 'docs/results').glob('*.json')}
-    assert records == {record for record, _ in performance.TABLES.values()}
+    shown = {record for record, _ in performance.TABLES.values()}
+    assert records == shown | {comparison.RECORD}
     for record in records:
         content = json.loads((ROOT / f'docs/results/{record}.json').read_text())
         assert content['machine'] and content['results'], record
@@ -63,3 +65,32 @@ def test_tables_of_performance_by_hand() -> None:
         {'candidate': 'vitaev2-s-vsa', 'peak MiB': 120},
     ]
     assert performance.memory(rows).splitlines()[-1] == '| `vitaev2-s-vsa` | 120 | 0.60 |'
+
+
+def test_scores_by_hand() -> None:
+    """What has one run has no deviation, and what has none a dash."""
+
+    def row(attention: str, size: int, mean: float, **others: float) -> dict:
+        blank = {'deviation': None, 'difference': None, 'interval': None}
+        return {
+            'size': size,
+            'metric': 'mIoU',
+            'attention': attention,
+            'mean': mean,
+            **blank,
+            **others,
+        }
+
+    rows = [
+        row('window', 384, 20.0),
+        row('vsa', 384, 20.5, difference=0.5),
+        row('window', 256, 30.0, deviation=1.0),
+        row('vsa', 256, 29.0, deviation=0.44, difference=-1.0, interval=0.75),
+        row('rvsa', 256, 31.0),
+    ]
+    assert comparison.scores(rows).splitlines() == [
+        '| metric | `window` | `vsa` | `rvsa` | `vsa` - `window` |',
+        '| --- | ---: | ---: | ---: | ---: |',
+        '| mIoU, 256 px | 30.0 ± 1.0 | 29.0 ± 0.4 | 31.0 | -1.0 ± 0.8 |',
+        '| mIoU, 384 px | 20.0 | 20.5 | - | +0.5 |',
+    ]

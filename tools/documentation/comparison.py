@@ -1,0 +1,60 @@
+"""The table of docs/comparison.md, from the record that compare_attention.py writes."""
+
+from collections.abc import Sequence
+
+from markdown_tables import format_table, replace_block
+from performance import Row, read_rows
+
+RECORD = 'attention_digit-scenes'
+METRICS = {
+    'accuracy/top1': 'top-1',
+    'coco/bbox_mAP': 'box mAP',
+    'coco/bbox_mAP_s': 'box mAP, small',
+    'coco/bbox_mAP_m': 'box mAP, medium',
+    'coco/segm_mAP': 'mask mAP',
+    'coco/segm_mAP_s': 'mask mAP, small',
+    'coco/segm_mAP_m': 'mask mAP, medium',
+    'mIoU': 'mIoU',
+}
+
+
+def scores(rows: Sequence[Row]) -> str:
+    """Return the table: a row for each metric and size, a column for each attention."""
+    table: dict[tuple[int, str], dict[str, Row]] = {}
+    for row in rows:
+        table.setdefault((row['size'], row['metric']), {})[row['attention']] = row
+    attentions = list(dict.fromkeys(row['attention'] for row in rows))
+    cells = [
+        [
+            f'{METRICS[metric]}, {size} px' if metric != 'accuracy/top1' else METRICS[metric],
+            *(score(found.get(attention)) for attention in attentions),
+            difference(found.get('vsa')),
+        ]
+        for size, metric in sorted(table, key=lambda key: (key[0], list(METRICS).index(key[1])))
+        for found in [table[size, metric]]
+    ]
+    titles = ('metric', *(f'`{name}`' for name in attentions), '`vsa` - `window`')
+    return format_table(titles, cells, right_from=1)
+
+
+def score(row: Row | None) -> str:
+    """Return mean and deviation, or a dash where there is no run."""
+    if row is None:
+        return '-'
+    if row['deviation'] is None:
+        return f'{row["mean"]:.1f}'
+    return f'{row["mean"]:.1f} ± {row["deviation"]:.1f}'
+
+
+def difference(row: Row | None) -> str:
+    """Return the difference to fixed windows with its interval, or a dash where there is none."""
+    if row is None or row['difference'] is None:
+        return '-'
+    if row['interval'] is None:
+        return f'{row["difference"]:+.1f}'
+    return f'{row["difference"]:+.1f} ± {row["interval"]:.1f}'
+
+
+def render(page: str) -> str:
+    """Return the page with its table written again."""
+    return replace_block(page, 'scores', scores(read_rows(RECORD)))
