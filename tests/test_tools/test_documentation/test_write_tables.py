@@ -71,15 +71,8 @@ def test_scores_by_hand() -> None:
     """What has one run has no deviation, and what has none a dash."""
 
     def row(attention: str, size: int, mean: float, **others: float) -> dict:
-        blank = {'deviation': None, 'difference': None, 'interval': None}
-        return {
-            'size': size,
-            'metric': 'mIoU',
-            'attention': attention,
-            'mean': mean,
-            **blank,
-            **others,
-        }
+        row = {'size': size, 'metric': 'mIoU', 'attention': attention, 'mean': mean}
+        return {**row, 'deviation': None, 'difference': None, 'interval': None, **others}
 
     rows = [
         row('window', 384, 20.0),
