@@ -329,15 +329,18 @@ def test_weight_decay_follows_timm() -> None:
         assert group['weight_decay'] == expected, name
 
 
-def test_regressors_of_the_quickstarts_learn_slower() -> None:
-    cfg = load_config(ROOT / 'configs/quickstart/vitaev2-vsa-nano_digits.py')
+@pytest.mark.parametrize('rate', [0.02, 0.2])
+def test_regressors_of_the_quickstarts_learn_slower(rate: float) -> None:
+    option = {'optim_wrapper.paramwise_cfg.custom_keys.regressor.lr_mult': rate}
+    file = ROOT / 'configs/quickstart/vitaev2-vsa-nano_digits.py'
+    cfg = load_config(file, option if rate != 0.02 else None)
     model = build(cfg)
     names = {parameter: name for name, parameter in model.named_parameters()}
     groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
     rates = {names[parameter]: group['lr'] for group in groups for parameter in group['params']}
-    slow = {name for name, rate in rates.items() if rate == pytest.approx(0.02 * 2e-3)}
+    slow = {name for name, lr in rates.items() if lr == pytest.approx(rate * 2e-3)}
     assert slow == {name for name in rates if '.transform.regressor.' in name} != set()
-    assert all(rate == 2e-3 for name, rate in rates.items() if name not in slow)
+    assert all(lr == 2e-3 for name, lr in rates.items() if name not in slow)
 
 
 needs_installation = pytest.mark.skipif(

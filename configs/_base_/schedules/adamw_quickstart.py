@@ -8,7 +8,7 @@ optim_wrapper = dict(
         flat_decay_mult=0.0,
         # At the full rate, windows can leave the map for good: outside it they read zeros, which
         # give no gradient.
-        custom_keys={'transform.regressor': dict(lr_mult=0.02)},
+        custom_keys=dict(regressor=dict(lr_mult=0.02)),
     ),
     clip_grad=dict(max_norm=5.0),
 )
