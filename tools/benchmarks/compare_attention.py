@@ -45,6 +45,7 @@ METRICS = (
 )
 BASELINE = 'window'
 SCENE_SIZE = 256  # of the quickstarts, in pixels
+COLUMNS = 5  # of the plot
 # Fixed windows have no regressors; wider MLPs make up for them.
 MLP_RATIOS = {'window': 1.02}
 
@@ -291,25 +292,26 @@ def printed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def plot(rows: Sequence[dict[str, Any]], file: Path) -> None:
-    """Draw every run, and mean and deviation of an attention: a row of panels for each size."""
+    """Draw every run, and mean and deviation of an attention: a panel for each size and metric."""
     from matplotlib.figure import Figure
 
-    sizes = sorted({row['size'] for row in rows})
-    metrics = [metric for metric in METRICS if any(row['metric'] == metric for row in rows)]
-    figure = Figure(figsize=(2.0 * len(metrics), 2.6 * len(sizes)), layout='constrained')
-    grid = figure.subplots(len(sizes), len(metrics), squeeze=False)
-    for size, axes in zip(sizes, grid, strict=True):
-        for metric, axis in zip(metrics, axes, strict=True):
-            panel = [row for row in rows if (row['size'], row['metric']) == (size, metric)]
-            axis.set_visible(bool(panel))
-            for place, row in enumerate(panel):
-                values = list(row['values'].values())
-                axis.plot([place] * len(values), values, '.', color='0.7')
-                axis.errorbar(place + 0.2, row['mean'], row['deviation'], fmt='C0o', capsize=4)
-            names = [row['attention'] for row in panel]
-            axis.set_xticks(range(len(names)), names, rotation=30, ha='right')
-            axis.set_title(f'{metric.rpartition("/")[-1]}, {size} px', fontsize=9)
-            axis.margins(x=0.2)
+    panels: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for row in rows:
+        panels.setdefault((row['size'], METRICS.index(row['metric'])), []).append(row)
+    columns = min(len(panels), COLUMNS)
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(2.4 * columns, 2.6 * lines), layout='constrained')
+    for number, key in enumerate(sorted(panels), start=1):
+        axis, panel = figure.add_subplot(lines, columns, number), panels[key]
+        for place, row in enumerate(panel):
+            values = list(row['values'].values())
+            axis.plot([place] * len(values), values, '.', color='0.7')
+            axis.errorbar(place + 0.2, row['mean'], row['deviation'], fmt='C0o', capsize=4)
+        names = [row['attention'] for row in panel]
+        axis.set_xticks(range(len(names)), names, rotation=30, ha='right')
+        title = panel[0]['metric'].rpartition('/')[-1]
+        axis.set_title(f'{title}, {panel[0]["size"]} px', fontsize=9)
+        axis.margins(x=0.2)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=120)
 
