@@ -50,9 +50,8 @@ def difference(row: Row | None) -> str:
     """Return the difference to fixed windows with its interval, or a dash where there is none."""
     if row is None or row['difference'] is None:
         return '-'
-    if row['interval'] is None:
-        return f'{row["difference"]:+.1f}'
-    return f'{row["difference"]:+.1f} ± {row["interval"]:.1f}'
+    mean = f'{round(row["difference"], 1) + 0.0:+.1f}'  # no minus before zero
+    return mean if row['interval'] is None else f'{mean} ± {row["interval"]:.1f}'
 
 
 def render(page: str) -> str:
