@@ -7,6 +7,7 @@ import mmengine
 import pytest
 from helpers.cli import run_command
 from helpers.scenes import write_tiny_scenes
+from matplotlib.figure import Figure
 from mmengine.config import Config
 
 from mmvsa.registry import MODELS
@@ -138,3 +139,22 @@ def test_the_command(tmp_path: Path) -> None:
         *('--classifier-options', *options, few_digits),
     )
     assert re.search(r'segmentation +\| +256 +\| mIoU +\| vsa +\| +1 \|', output)
+
+
+def test_the_plot_has_a_panel_for_each_size_and_metric(tmp_path: Path, monkeypatch) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, 'savefig', lambda figure, *args, **kwargs: figures.append(figure))
+    row = dict(metric='mIoU', attention='window', size=256, mean=2.0, deviation=1.0)
+    rows = [
+        dict(row, size=384, values={0: 5.0}, mean=5.0, deviation=None),
+        dict(row, values={0: 1.0, 1: 3.0}),
+        dict(row, values={0: 4.0, 1: 4.0}, mean=4.0, deviation=0.0, attention='vsa'),
+        dict(row, values={0: 9.0}, mean=9.0, metric='coco/bbox_mAP'),
+    ]
+    compare_attention.plot(rows, tmp_path / 'plot.png')
+    panels = {axis.get_title(): axis for axis in figures[0].axes}
+    assert list(panels) == ['bbox_mAP, 256 px', 'mIoU, 256 px', 'mIoU, 384 px']
+    panel = panels['mIoU, 256 px']
+    assert [label.get_text() for label in panel.get_xticklabels()] == ['window', 'vsa']
+    drawn = [list(line.get_ydata()) for line in panel.lines]
+    assert [1.0, 3.0] in drawn and [2.0] in drawn and [4.0, 4.0] in drawn
