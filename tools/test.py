@@ -1,7 +1,6 @@
 """Test a checkpoint with an mmpretrain, mmdet, mmseg, mmrotate or mmpose config."""
 
 import argparse
-import os
 
 from mmvsa.models import install_safe_loading
 from mmvsa.utils import (
@@ -13,11 +12,10 @@ from mmvsa.utils import (
     use_tta,
     write_results,
 )
+from mmvsa.utils.arguments import parse_run
 from mmvsa.utils.runner import use_skip_bad_images
 from mmvsa.utils.settings import check_settings
 from mmvsa.utils.work_dir import check_checkpoint
-
-LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,30 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', help='file.pkl for the predictions, file.json for the metrics')
     parser.add_argument('--show-dir', help='folder for images with their predictions')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action='extend',
-        default=[],
-        metavar='KEY=VALUE',
-        help='override the config; data_root=PATH reaches every dataset',
-    )
-    parser.add_argument(
-        '--skip-bad-images',
-        action='store_true',
-        help='leave out images of class folders that cannot be read, and name them',
-    )
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='read checkpoints with pickle, which runs the code in them',
-    )
-    parser.add_argument('--launcher', choices=LAUNCHERS, default='none')
-    # torchrun gives the rank in the environment, older launchers by option.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return parse_run(parser)
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """Train a model of an mmpretrain, mmdet, mmseg, mmrotate or mmpose config."""
 
 import argparse
-import os
 
 from mmengine.config import Config
 
@@ -18,10 +17,9 @@ from mmvsa.utils import (
     use_resume,
     use_work_dir,
 )
+from mmvsa.utils.arguments import parse_run
 from mmvsa.utils.runner import check_pretrained, run, use_skip_bad_images, use_skip_nan
 from mmvsa.utils.settings import check_settings
-
-LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,30 +52,7 @@ def parse_args() -> argparse.Namespace:
         help='leave out batches whose loss is NaN or Inf, instead of stopping',
     )
     parser.add_argument('--no-validate', action='store_true', help='train only')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action='extend',
-        default=[],
-        metavar='KEY=VALUE',
-        help='override the config; data_root=PATH reaches every dataset',
-    )
-    parser.add_argument(
-        '--skip-bad-images',
-        action='store_true',
-        help='leave out images of class folders that cannot be read, and name them',
-    )
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='read checkpoints with pickle, which runs the code in them',
-    )
-    parser.add_argument('--launcher', choices=LAUNCHERS, default='none')
-    # torchrun gives the rank in the environment, older launchers by option.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return parse_run(parser)
 
 
 def apply_options(cfg: Config, args: argparse.Namespace) -> None:

@@ -25,6 +25,7 @@ from rich import print
 from rich.table import Table
 
 from mmvsa.utils import UsageError, check_datasets, load_config, usage_errors
+from mmvsa.utils.arguments import add_cfg_options
 from mmvsa.utils.data import iter_datasets
 from mmvsa.utils.runner import check_pretrained
 
@@ -101,14 +102,7 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument('--seed', type=int, default=SEED, help='of the first run (default: 2022)')
     parser.add_argument('--work-dir', type=Path, help='folder of all runs')
     parser.add_argument('--out', type=Path, help='JSON file (default: splits.json in the work dir)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action='extend',
-        default=[],
-        metavar='KEY=VALUE',
-        help='override the config; data_root=PATH reaches every dataset',
-    )
+    add_cfg_options(parser)
     return parser.parse_known_args()
 
 

@@ -17,6 +17,7 @@ _VARIABLES = {
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
     'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
 }
+LAUNCHERS = ('none', *_VARIABLES)
 
 
 def init_without_gpu(cfg: Config, launcher: str) -> None:

@@ -25,6 +25,7 @@ from mmcv.transforms import RandomChoice
 from mmengine.registry import TRANSFORMS, init_default_scope
 
 from mmvsa.utils import UsageError, load_config, usage_errors
+from mmvsa.utils.arguments import add_cfg_options
 
 CONFIG = Path(__file__).parents[2] / 'configs/_base_/datasets/imagenet_bs128_vitae_224.py'
 PHOTOGRAPHS = ('astronaut', 'chelsea', 'coffee', 'rocket')
@@ -43,7 +44,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--repeats', type=int, default=25, help='of every file in a round')
     parser.add_argument('--step-ms', type=float, help='of a training step on one GPU')
     parser.add_argument('--batch-size', type=int, default=128, help='per GPU')
-    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE')
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     for name in ('rounds', 'repeats', 'batch_size', 'step_ms'):
         if (value := getattr(args, name)) is not None and value <= 0:

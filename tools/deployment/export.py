@@ -22,6 +22,7 @@ from mmvsa.deployment import FORMATS, ExportReport, export_model
 from mmvsa.deployment.export import DYNAMIC
 from mmvsa.models import load_complete
 from mmvsa.utils import UsageError, build_backbone, build_model, usage_errors
+from mmvsa.utils.arguments import add_cfg_options
 from mmvsa.utils.options import parse_options
 
 
@@ -44,14 +45,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--features', action='store_true', help='the maps of the backbone instead of the whole'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action='extend',
-        default=[],
-        metavar='KEY=VALUE',
-        help='overrides of the config, such as model.head.num_classes=10',
-    )
+    add_cfg_options(parser, 'overrides of the config, such as model.head.num_classes=10')
     args = parser.parse_args(argv)
     if len(args.size) > 2 or min(args.size) < 1:
         parser.error(f'--size takes one or two positive numbers, got {args.size}')
