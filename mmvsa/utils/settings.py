@@ -229,13 +229,14 @@ def settings_error(cfg: Config, error: Exception) -> Exception:
 
 def _empty_dataset(error: Exception) -> BaseDataset | None:
     """Return the dataset whose building failed since it has no sample, from the traceback."""
-    trace, found = error.__traceback__, None
+    trace = error.__traceback__
     while trace is not None:
         owner = trace.tb_frame.f_locals.get('self')
-        if isinstance(owner, BaseDataset) and not owner._fully_initialized and not owner.data_list:
-            found = owner if trace.tb_frame.f_code.co_name == '_serialize_data' else None
+        serializes = trace.tb_frame.f_code.co_name == '_serialize_data'
+        if serializes and isinstance(owner, BaseDataset) and not owner.data_list:
+            return owner
         trace = trace.tb_next
-    return found
+    return None
 
 
 def _near_argument(cfg: Config, text: str) -> str:

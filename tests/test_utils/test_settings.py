@@ -155,6 +155,19 @@ def test_building_an_empty_dataset_says_why(tmp_path: Path) -> None:
     assert str(error).startswith('Empty reads no sample: its classes are 0, 1, those of')
 
 
+def test_a_dataset_that_refuses_its_options_is_not_taken_for_an_empty_one() -> None:
+    """It may do so before MMEngine's constructor has given it its attributes."""
+
+    class Refusing(BaseDataset):
+        def __init__(self) -> None:
+            raise ValueError('split must be train')
+
+    with pytest.raises(ValueError, match='split') as caught:
+        Refusing()
+    error = settings_error(load_config(QUICKSTART), caught.value)
+    assert str(error).startswith('ValueError: split must be train')
+
+
 def test_errors_of_building_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(TRACEBACK, raising=False)
     cfg = load_config(QUICKSTART)
