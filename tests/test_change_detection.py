@@ -7,8 +7,9 @@ import torch
 from helpers.archs import narrow_rvsa
 from helpers.cli import ROOT, run_tool
 from helpers.hosts import assert_backbone_trains, train_step
-from helpers.pairs import sample, write_image
+from helpers.pairs import sample
 
+from mmvsa.datasets.images import write_image
 from mmvsa.registry import DATASETS
 from mmvsa.utils import load_config
 

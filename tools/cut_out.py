@@ -10,8 +10,8 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 
 from mmvsa import get_model, list_models
-from mmvsa.apis.matting import cut_out, load_mattor, write_png
-from mmvsa.datasets.matting_transforms import read_image
+from mmvsa.apis.matting import cut_out, load_mattor
+from mmvsa.datasets.images import read_image, write_image
 from mmvsa.models import CheckpointError, Mattor
 from mmvsa.registry import MODELS
 from mmvsa.utils import UsageError, load_config, usage_errors
@@ -71,8 +71,7 @@ def main() -> None:
         pairs = list(zip(images, targets, strict=True))
         for source, target in track(pairs, description='cut out'):
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                write_png(target, cut_out(model, read_image(str(source)), background))
+                write_image(target, cut_out(model, read_image(source), background))
             except ValueError as error:
                 failed.append(str(error))
         print(f'{len(images) - len(failed)} images in {args.out_dir}')

@@ -2,7 +2,6 @@
 
 import math
 import os
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -90,10 +89,3 @@ def _background(background: str | np.ndarray, shape: tuple[int, ...]) -> np.ndar
     scaled = cv2.resize(background, tuple(covering), interpolation=cv2.INTER_AREA)
     top, left = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
     return scaled[top : top + height, left : left + width]
-
-
-def write_png(path: Path, image: np.ndarray) -> None:
-    """Write next to the file and rename: an interrupted run leaves no half of one."""
-    part = path.with_name(f'.{path.name}.part')
-    part.write_bytes(cv2.imencode('.png', image)[1].tobytes())
-    os.replace(part, path)

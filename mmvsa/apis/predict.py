@@ -8,19 +8,20 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
 from rich.progress import Progress
 
+from mmvsa.datasets import DatasetError
+from mmvsa.datasets.images import read_image, write_image
 from mmvsa.models import load_pretrained
 from mmvsa.registry import MODELS
 from mmvsa.utils import UsageError, load_config
 from mmvsa.utils.images import check_outputs, find_images, output_stems
 from mmvsa.utils.work_dir import check_checkpoint
 
-from .predictors import Prediction, Predictor, build_predictor, read_image
+from .predictors import Prediction, Predictor, build_predictor
 
 PathLike = str | os.PathLike
 
@@ -167,7 +168,7 @@ def _read_batches(
                 try:
                     images.append(read_image(path))
                     batch.append(path)
-                except UsageError as error:
+                except DatasetError as error:
                     skipped.append(dict(image=str(path), reason=str(error)))
                     bar.console.print(f'skipped: {error}', markup=False, soft_wrap=True)
             if batch:
@@ -207,7 +208,7 @@ class _Writer:
         files = {}
         for kind, image in images.items():
             target = self.folder / f'{kind}s' / f'{self.stems[path]}.png'
-            mmcv.imwrite(image, str(target))
+            write_image(target, image)
             files[kind] = str(target)
         return files
 

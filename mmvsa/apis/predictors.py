@@ -327,22 +327,6 @@ def _check_device(device: str | None) -> None:
         raise UsageError(f'device {device!r} cannot be used ({reason}); try cpu') from error
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Read (H, W, 3) uint8 in BGR.
-
-    Raises:
-        UsageError: The file is missing or no image.
-    """
-    from mmvsa.datasets.matting_transforms import read_image as read
-
-    try:
-        return read(os.fspath(path))
-    except OSError as error:
-        raise UsageError(f'{path} cannot be read ({error.strerror})') from error
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
 def _old_meta(meta: dict[str, Any]) -> dict[str, Any]:
     """Return the classes and colors of a checkpoint of OpenMMLab's earlier versions."""
     return {key: meta[key] for key in ('CLASSES', 'PALETTE') if meta.get(key)}

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from .errors import DatasetError
+from .images import image_size, read_image
 
 # Values of a pixel in a change map.
 UNCHANGED, CHANGED = 0, 255
@@ -25,9 +25,7 @@ def read_change_map(path: str | os.PathLike) -> np.ndarray:
         DatasetError: no image at ``path``, or one with other values. In a JPEG, which cannot keep
             the two values apart, the nearer one counts.
     """
-    values = cv2.imdecode(_read_bytes(path), cv2.IMREAD_GRAYSCALE)
-    if values is None:
-        raise DatasetError(f'change map {path} is no image, or a damaged one')
+    values = read_image(path, cv2.IMREAD_GRAYSCALE)
     if str(path).lower().endswith(LOSSY):
         return (values > CHANGED // 2).astype(np.uint8)
     present = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
@@ -38,43 +36,6 @@ def read_change_map(path: str | os.PathLike) -> np.ndarray:
             f'{UNCHANGED} (unchanged) and {CHANGED} (changed) alone'
         )
     return (values == CHANGED).astype(np.uint8)
-
-
-def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Read an image as (H, W, 3) uint8, BGR; a gray one gets three equal channels.
-
-    Raises:
-        DatasetError: no image at ``path``.
-    """
-    image = cv2.imdecode(_read_bytes(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DatasetError(f'{path} is no image, or a damaged one')
-    return image
-
-
-def _read_bytes(path: str | os.PathLike) -> np.ndarray:
-    try:
-        content = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DatasetError(f'cannot read {path} ({error.strerror})') from error
-    if not content.size:
-        raise DatasetError(f'{path} is empty')
-    return content
-
-
-def image_size(path: str | os.PathLike) -> tuple[int, int]:
-    """Return (height, width) of an image from its header.
-
-    Raises:
-        DatasetError: no image at ``path``.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except FileNotFoundError as error:
-        raise DatasetError(f'there is no image {path}') from error
-    except OSError as error:
-        raise DatasetError(f'{path} is no image, or a damaged one') from error
 
 
 def check_sizes(paths: Iterable[str | os.PathLike]) -> tuple[int, int]:

@@ -13,8 +13,9 @@ from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 
 from mmvsa.registry import TRANSFORMS
 
-from .change_maps import read_change_map, read_image
+from .change_maps import read_change_map
 from .errors import DatasetError
+from .images import read_image
 
 
 @TRANSFORMS.register_module()

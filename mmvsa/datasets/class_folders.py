@@ -19,17 +19,13 @@ from mmvsa.suggestions import did_you_mean
 
 from .errors import DatasetError
 from .held_out import SPLITS
+from .images import IMAGE_SUFFIXES
 
 # In the order of preference.
 SPLIT_NAMES = {
     'train': ('train', 'training', 'trn'),
     'test': ('val', 'valid', 'validation', 'dev', 'test', 'testing', 'tst'),
 }
-# What OpenCV decodes: https://docs.opencv.org/4.x/d4/da8/group__imgcodecs.html
-IMAGE_SUFFIXES = tuple(
-    '.jpg .jpeg .jpe .jfif .png .apng .webp .bmp .gif .tif .tiff .avif .jp2 .j2k .ppm .pgm .pbm '
-    '.pnm .pxm .pfm .ras .sr .hdr .pic'.split()
-)
 _LEFT_BEHIND = ('__MACOSX', '@eaDir', '$RECYCLE.BIN', 'lost+found', '__pycache__')
 _SHOWN = 5  # names in a message
 

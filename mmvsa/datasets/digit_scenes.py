@@ -16,9 +16,7 @@ its index alone, so that neither the number of scenes nor their order changes on
 """
 
 import json
-import os
-import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,12 +24,14 @@ from typing import Any
 import cv2
 import numpy as np
 
+from .generated import GeneratedData
 from .held_out import held_out_indices, load_digits
+from .images import write_image
+from .photographs import random_part, read_photograph
 
 CLASSES = tuple('0123456789')
 SPLITS = ('train', 'val')
 VERSION = 1
-_MARKER = 'digit_scenes.json'
 
 # Photographs that scikit-image's wheel carries. Those that show writing (clock_motion, page,
 # text) would be wrong backgrounds; drawings are no photographs.
@@ -164,64 +164,6 @@ def render_scene(settings: SceneSettings, split: str, index: int) -> Scene:
     return Scene(np.clip(np.rint(image + noise), 0, 255).astype(np.uint8), instances)
 
 
-def ensure_digit_scenes(
-    root: str | os.PathLike, settings: SceneSettings | None = None, progress: bool = True
-) -> Path:
-    """Write the scenes to ``root`` unless they are there; several processes may call this at once.
-
-    Without ``settings``, any scenes in ``root`` will do, and the default ones are written. The
-    folder appears complete: the scenes are written next to it and renamed, and an interrupted run
-    leaves nothing at ``root``.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ValueError: ``root`` holds scenes of other settings, or something else.
-    """
-    root = Path(root)
-    if has_digit_scenes(root, settings):
-        return root
-    settings = settings or SceneSettings()
-    root.parent.mkdir(parents=True, exist_ok=True)
-    part = root.with_name(f'.{root.name}.{os.getpid()}')
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        for split in SPLITS:
-            _write_split(part, settings, split, progress)
-        _write_json(part / _MARKER, {'version': VERSION, **asdict(settings)})
-        os.replace(part, root)
-    except OSError:
-        # Another process may have finished first.
-        if not has_digit_scenes(root, settings):
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return root
-
-
-def has_digit_scenes(root: str | os.PathLike, settings: SceneSettings | None = None) -> bool:
-    """Return whether ``root`` holds scenes: those of ``settings``, or any.
-
-    Raises:
-        ValueError: ``root`` holds scenes of other settings, or something else.
-    """
-    root = Path(root)
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return False
-    try:
-        found = json.loads((root / _MARKER).read_text())
-    except (OSError, ValueError):
-        found = None
-    wanted = {'version': VERSION, **asdict(settings)} if settings else found
-    if found and found == wanted:
-        return True
-    raise ValueError(
-        f'{root} does not hold the DigitScenes asked for (there: {found}, asked for: {wanted}); '
-        'remove the folder, name another one, or ask for the settings that are there'
-    )
-
-
 @cache
 def _digits() -> tuple[np.ndarray, np.ndarray]:
     """Return the images (1797, 8, 8), float32 in 0 ... 1, and the labels (1797,)."""
@@ -235,37 +177,10 @@ def _sources(split: str) -> np.ndarray:
     return held_out_indices(_digits()[1], 'train' if split == 'train' else 'test')  # type: ignore[arg-type]
 
 
-@cache
-def _photograph(name: str) -> np.ndarray:
-    """Read a photograph of scikit-image's wheel, (H, W, 3) uint8, BGR."""
-    try:
-        import skimage
-    except ImportError as error:
-        raise ImportError(
-            'the scenes need scikit-image; install it with "pip install scikit-image"'
-        ) from error
-    path = Path(skimage.__file__).parent / 'data' / name
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise FileNotFoundError(
-            f'scikit-image has no {path}; use a version that has it, such as 0.26'
-        )
-    return image
-
-
 def photograph_part(rng: np.random.RandomState, split: str, size: int) -> np.ndarray:
-    """Return a part of a photograph, scaled and often mirrored, (size, size, 3) uint8."""
+    """Return a part of a photograph of a split, (size, size, 3) uint8."""
     names = PHOTOGRAPHS[split]
-    photograph = _photograph(names[rng.randint(len(names))])
-    shortest = min(photograph.shape[:2])
-    side = int(rng.uniform(0.4, 1.0) * shortest)
-    top, left = (rng.randint(length - side + 1) for length in photograph.shape[:2])
-    part = photograph[top : top + side, left : left + side]
-    shrinks = side > size
-    part = cv2.resize(
-        part, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
-    return part[:, ::-1] if rng.rand() < 0.5 else part
+    return random_part(rng, read_photograph(names[rng.randint(len(names))]), size)
 
 
 def _background(rng: np.random.RandomState, split: str, size: int) -> np.ndarray:
@@ -341,7 +256,12 @@ def _ink(rng: np.random.RandomState, under: np.ndarray) -> np.ndarray:
     return np.clip(target + rng.normal(0.0, 25.0, 3), 0, 255).astype(np.float32)
 
 
-def _write_split(folder: Path, settings: SceneSettings, split: str, progress: bool) -> None:
+def _write_scenes(folder: Path, settings: SceneSettings) -> None:
+    for split in SPLITS:
+        _write_split(folder, settings, split)
+
+
+def _write_split(folder: Path, settings: SceneSettings, split: str) -> None:
     from rich.progress import track
 
     images: list[dict[str, Any]] = []
@@ -353,24 +273,25 @@ def _write_split(folder: Path, settings: SceneSettings, split: str, progress: bo
         *map(crops.joinpath, CLASSES),
     ):
         path.mkdir(parents=True)
-    indices = range(settings.count(split))
-    for index in track(indices, f'DigitScenes {split}', disable=not progress):
+    for index in track(range(settings.count(split)), f'DigitScenes {split}'):
         scene = render_scene(settings, split, index)
         name = f'{index:06d}.png'
-        _write_png(folder / 'images' / split / name, scene.image)
-        _write_png(folder / 'semantic' / split / name, scene.semantic_map())
+        write_image(folder / 'images' / split / name, scene.image)
+        write_image(folder / 'semantic' / split / name, scene.semantic_map())
         images.append(dict(id=index, file_name=name, height=settings.size, width=settings.size))
         for number, instance in enumerate(scene.instances):
             annotations.append(_annotation(len(annotations) + 1, index, instance))
             crop = crops / CLASSES[instance.label] / f'{index:06d}_{number:02d}.png'
-            _write_png(crop, _crop(scene.image, instance.box))
+            write_image(crop, _crop(scene.image, instance.box))
     content = dict(
         info=dict(description=f'DigitScenes {split}', version=str(VERSION)),
         images=images,
         annotations=annotations,
         categories=[dict(id=i, name=name) for i, name in enumerate(CLASSES)],
     )
-    _write_json(folder / 'annotations' / f'instances_{split}.json', content)
+    annotation_file = folder / 'annotations' / f'instances_{split}.json'
+    annotation_file.parent.mkdir(exist_ok=True)
+    annotation_file.write_text(json.dumps(content))
 
 
 def _annotation(identity: int, image_id: int, instance: Instance) -> dict[str, Any]:
@@ -407,11 +328,6 @@ def _crop(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     return image[top : top + side, left : left + side]
 
 
-def _write_png(path: Path, image: np.ndarray) -> None:
-    # cv2.imwrite reports a full disk by a return value only, and not always.
-    path.write_bytes(cv2.imencode('.png', image)[1].tobytes())
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+DIGIT_SCENES = GeneratedData(
+    'DigitScenes', 'digit_scenes.json', VERSION, SceneSettings, _write_scenes
+)

@@ -5,17 +5,15 @@ take them, so that importing this module imports none of the three.
 """
 
 import json
-import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
 from mmengine.dataset import BaseDataset
-from mmengine.dist import barrier
 
 from mmvsa.registry import DATASETS
 
-from .digit_scenes import CLASSES, SPLITS, SceneSettings, ensure_digit_scenes, has_digit_scenes
+from .digit_scenes import CLASSES, DIGIT_SCENES, SPLITS, SceneSettings
 
 _PALETTE = (
     (230, 25, 75),
@@ -42,7 +40,8 @@ class _DigitScenes(BaseDataset, ABC):
         kwargs: Those of :class:`mmengine.dataset.BaseDataset`, such as ``pipeline``.
 
     Raises:
-        ValueError: An unknown split, a wrong setting, or a folder that holds something else.
+        ValueError: An unknown split or a wrong setting.
+        DatasetError: The folder holds scenes of other settings, or something else.
     """
 
     METAINFO: dict[str, Any] = dict(classes=CLASSES)
@@ -65,16 +64,8 @@ class _DigitScenes(BaseDataset, ABC):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Generate the scenes where they are missing, and return a dict for each sample."""
-        try:
-            # One process of each machine writes: the folder may be on a local disk.
-            if int(os.environ.get('LOCAL_RANK', 0)) == 0:
-                ensure_digit_scenes(self.data_root, self.settings)
-        finally:
-            barrier()
-        root = Path(self.data_root)
-        if not has_digit_scenes(root, self.settings):
-            raise FileNotFoundError(f'{root} was not written by the main process of this machine')
-        return self._read(root)
+        DIGIT_SCENES.ensure_on_machine(self.data_root, self.settings)
+        return self._read(Path(self.data_root))
 
     @abstractmethod
     def _read(self, root: Path) -> list[dict[str, Any]]:

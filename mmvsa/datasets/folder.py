@@ -9,9 +9,10 @@ from mmpretrain.datasets import CustomDataset
 
 from mmvsa.registry import DATASETS
 
-from .class_folders import IMAGE_SUFFIXES, find_class_folders
+from .class_folders import find_class_folders
 from .errors import DatasetError
 from .held_out import SPLITS, held_out_indices
+from .images import IMAGE_SUFFIXES
 
 
 @DATASETS.register_module()

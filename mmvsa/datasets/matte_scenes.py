@@ -9,28 +9,48 @@ For matting without a download: the photographs come with scikit-image. The fold
 No photograph is in both splits. A scene depends on the seed, its split and its index alone.
 """
 
-import json
-import os
-import tempfile
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from mmengine.dist import barrier, is_main_process
 
 from mmvsa.registry import DATASETS
 
 from .digit_scenes import SPLITS, photograph_part
+from .generated import GeneratedData
+from .images import write_image
 from .matting import MattingDataset
 
 VERSION = 1
-# Training and validation scenes, their side in pixels, and the seed of everything random.
-SETTINGS = dict(num=1000, num_val=60, size=128, seed=0)
 LAYERS = ('image', 'alpha', 'foreground', 'background')
 _SCALE = 4  # shapes are drawn larger and shrunk
-_MARKER = 'matte_scenes.json'
+
+
+@dataclass(frozen=True)
+class MatteSettings:
+    """Settings that the scenes depend on.
+
+    Args:
+        num: Number of training scenes.
+        num_val: Number of validation scenes.
+        size: Side of a scene in pixels.
+        seed: Seed of everything random.
+
+    Raises:
+        ValueError: A setting is out of its range.
+    """
+
+    num: int = 1000
+    num_val: int = 60
+    size: int = 128
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in dict(num=1, num_val=1, size=32, seed=0).items():
+            if getattr(self, name) < least:
+                raise ValueError(f'{name} must be at least {least}, got {getattr(self, name)}')
 
 
 def render_matte_scene(size: int, seed: int, split: str, index: int) -> dict[str, np.ndarray]:
@@ -128,12 +148,13 @@ class MatteScenes(MattingDataset):
     Args:
         data_root: Folder of the scenes.
         split: ``'train'`` or ``'val'``.
-        settings: Any of :data:`SETTINGS`; a folder with scenes of others is an error. None takes
-            whatever the folder has, also other images and mattes in the same folders.
+        settings: Those of :class:`MatteSettings`; a folder with scenes of others is an error. None
+            takes whatever the folder has, also other images and mattes in the same folders.
         kwargs: Those of :class:`MattingDataset`.
 
     Raises:
-        ValueError: An unknown split or setting, or a folder that holds something else.
+        ValueError: An unknown split, or a setting that is out of its range.
+        DatasetError: As :class:`MattingDataset`, or the folder holds other scenes.
     """
 
     # The tools do not ask for the folder before it is written.
@@ -144,55 +165,33 @@ class MatteScenes(MattingDataset):
         data_root: str = 'data/matte_scenes',
         split: str = 'train',
         *,
-        settings: Mapping[str, int] | None = None,
+        settings: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
-        try:
-            if is_main_process():
-                ensure_matte_scenes(data_root, settings)
-        finally:
-            barrier()
+        self.settings = None if settings is None else MatteSettings(**settings)
         prefix = {key: f'{split}/{key}' for key in ('alpha', 'foreground', 'background')}
         super().__init__(data_root, dict(img=f'{split}/image', **prefix), **kwargs)
 
-
-def ensure_matte_scenes(root: str | os.PathLike, settings: Mapping[str, int] | None = None) -> None:
-    """Write the scenes to ``root`` unless they are there.
-
-    Raises:
-        ValueError: An unknown or too small setting, or ``root`` holds scenes of others.
-    """
-    root, wanted = Path(root), {**SETTINGS, **(settings or {})}
-    if wanted.keys() != SETTINGS.keys() or wanted['size'] < 32:
-        raise ValueError(f'settings may be {list(SETTINGS)} with size >= 32, got {settings}')
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        _write_scenes(root, wanted)
-    elif settings is not None:
-        marker = root / _MARKER
-        found = json.loads(marker.read_text()) if marker.is_file() else None
-        if found != {'version': VERSION, **wanted}:
-            raise ValueError(
-                f'{root} does not hold the scenes asked for (there: {found}, asked for: {wanted}); '
-                'remove the folder or name another data_root'
-            )
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Return the scenes of the split, after drawing all of them if need be."""
+        MATTE_SCENES.ensure_on_machine(self.data_root, self.settings)
+        return super().load_data_list()
 
 
-def _write_scenes(root: Path, settings: Mapping[str, int]) -> None:
-    """Write next to ``root`` and rename: an interrupted run leaves no folder behind."""
+def _write_scenes(folder: Path, settings: MatteSettings) -> None:
     from rich.progress import track
 
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f'.{root.name}-', dir=root.parent) as temporary:
-        folder = Path(temporary) / 'scenes'  # with the permissions of any new folder
-        for split, count in (('train', settings['num']), ('val', settings['num_val'])):
-            for layer in LAYERS:
-                (folder / split / layer).mkdir(parents=True)
-            for index in track(range(count), description=f'MatteScenes {split}'):
-                scene = render_matte_scene(settings['size'], settings['seed'], split, index)
-                for layer, image in scene.items():
-                    path = folder / split / layer / f'{index:06d}.png'
-                    path.write_bytes(cv2.imencode('.png', image)[1].tobytes())
-        (folder / _MARKER).write_text(json.dumps({'version': VERSION, **settings}))
-        os.replace(folder, root)
+    for split, count in zip(SPLITS, (settings.num, settings.num_val), strict=True):
+        for layer in LAYERS:
+            (folder / split / layer).mkdir(parents=True)
+        for index in track(range(count), description=f'MatteScenes {split}'):
+            scene = render_matte_scene(settings.size, settings.seed, split, index)
+            for layer, image in scene.items():
+                write_image(folder / split / layer / f'{index:06d}.png', image)
+
+
+MATTE_SCENES = GeneratedData(
+    'MatteScenes', 'matte_scenes.json', VERSION, MatteSettings, _write_scenes, any_files=True
+)

@@ -9,9 +9,9 @@ from mmengine.dataset import BaseDataset
 
 from mmvsa.registry import DATASETS
 
+from .errors import DatasetError
+from .images import IMAGE_SUFFIXES
 from .matting_transforms import MATTE_KEYS
-
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 
 
 @DATASETS.register_module()
@@ -26,7 +26,8 @@ class MattingDataset(BaseDataset):
         kwargs: Those of MMEngine's ``BaseDataset``, such as ``pipeline`` and ``indices``.
 
     Raises:
-        ValueError: A kind is unknown, a folder has no images, or an image lacks a file.
+        ValueError: A kind is unknown.
+        DatasetError: A folder is missing or has no images, or an image lacks a file.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class MattingDataset(BaseDataset):
             missing = [path for stem, path in images.items() if stem not in found]
             if missing:
                 shown = ', '.join(missing[:3]) + (', ...' if len(missing) > 3 else '')
-                raise ValueError(
+                raise DatasetError(
                     f'{self.data_prefix[key]} lacks the {key} of {len(missing)} of '
                     f'{len(images)} images: {shown}; add files of the same stem'
                 )
@@ -62,17 +63,17 @@ class MattingDataset(BaseDataset):
 def files_by_stem(folder: str) -> dict[str, str]:
     """Return stem -> path of the images of a folder, sorted."""
     if '://' not in folder and not Path(folder).is_dir():
-        raise ValueError(f'{folder} is no folder; check data_root and data_prefix')
+        raise DatasetError(f'{folder} is no folder; check data_root and data_prefix')
     files: dict[str, str] = {}
     for name in sorted(fileio.list_dir_or_file(folder, list_dir=False)):
-        if not name.lower().endswith(SUFFIXES) or name.startswith('.'):
+        if not name.lower().endswith(IMAGE_SUFFIXES) or name.startswith('.'):
             continue
         stem = Path(name).stem
         if stem in files:
-            raise ValueError(f'{folder} has two files of the stem {stem}; remove one')
+            raise DatasetError(f'{folder} has two files of the stem {stem}; remove one')
         files[stem] = fileio.join_path(folder, name)
     if not files:
-        raise ValueError(f'{folder} has no images (of {", ".join(SUFFIXES)})')
+        raise DatasetError(f'{folder} has no images')
     return files
 
 

@@ -8,29 +8,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import cv2
-import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmengine import fileio
 from mmengine.structures import BaseDataElement
 
 from mmvsa.registry import TRANSFORMS
 
+from .errors import DatasetError
+from .images import read_image
+
 MATTE_KEYS = ('img', 'alpha', 'trimap', 'foreground', 'background')
-
-
-def read_image(path: str) -> np.ndarray:
-    """Read (H, W, 3) uint8 in BGR from a color, gray, palette or RGBA file.
-
-    Raises:
-        ValueError: The file cannot be decoded.
-    """
-    content = fileio.get(path)
-    image = mmcv.imfrombytes(content, flag='color') if content else None
-    if image is None:
-        raise ValueError(f'{path} cannot be decoded as an image; convert it to PNG or JPEG')
-    return image
 
 
 def generate_trimap(alpha: np.ndarray, kernel_size: int) -> np.ndarray:
@@ -59,7 +47,7 @@ class LoadMatte(BaseTransform):
         """Add :data:`MATTE_KEYS` and ``ori_shape``.
 
         Raises:
-            ValueError: A file cannot be decoded, or differs in size from the image.
+            DatasetError: A file cannot be decoded, or differs in size from the image.
         """
         for key in MATTE_KEYS:
             path = results.get(f'{key}_path')
@@ -69,7 +57,7 @@ class LoadMatte(BaseTransform):
             results[key] = image[..., 2] if key in ('alpha', 'trimap') else image
             if image.shape[:2] != results['img'].shape[:2]:
                 sizes = [f'{w} x {h}' for h, w in (image.shape[:2], results['img'].shape[:2])]
-                raise ValueError(
+                raise DatasetError(
                     f'{path} is {sizes[0]}, but its image {results["img_path"]} is {sizes[1]}; '
                     'both must have the same size'
                 )

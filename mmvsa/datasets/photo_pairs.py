@@ -7,42 +7,40 @@ are the changes. Between two dates nearly every pixel differs, by exposure, and 
 shift, so that the difference of the images says little about what changed.
 """
 
-import json
 import os
-import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from mmengine.dist import barrier
 
 from mmvsa.registry import DATASETS
 
 from .change_detection import PREFIXES, SPLITS, ChangeDetectionDataset
 from .change_maps import CHANGED
-from .errors import DatasetError
+from .generated import GeneratedData
+from .images import write_image
+from .photographs import random_part, read_photograph
 
 VERSION = 1
-_MARKER = 'photo_pairs.json'
-# Functions of skimage.data whose files are in its wheel; no photograph is in two splits.
+# No photograph is in two splits.
 PHOTOGRAPHS = {
     'train': (
-        'astronaut',
-        'brick',
-        'camera',
-        'cell',
-        'coins',
-        'grass',
-        'hubble_deep_field',
-        'immunohistochemistry',
-        'retina',
+        'astronaut.png',
+        'brick.png',
+        'camera.png',
+        'cell.png',
+        'coins.png',
+        'grass.png',
+        'hubble_deep_field.jpg',
+        'ihc.png',
+        'retina.jpg',
     ),
-    'val': ('chelsea', 'moon'),
-    'test': ('coffee', 'gravel', 'rocket'),
+    'val': ('chelsea.png', 'moon.png'),
+    'test': ('coffee.png', 'gravel.png', 'rocket.jpg'),
 }
 MAX_STATIC, MAX_CHANGED = 3, 3  # objects on both images, on one of them
 MIN_CONTRAST = 30.0  # mean difference of an object and what it covers, gray values
@@ -109,11 +107,11 @@ class PhotoPairs(ChangeDetectionDataset):
             once, if it does not exist or is empty.
         split: ``'train'``, ``'val'`` or ``'test'``; no photograph is in two of them.
         settings: fields of :class:`PairSettings` that differ from their defaults; splits that
-            share a folder share them. None takes any pairs that are there.
+            share a folder share them. None takes any pairs that are there, also yours.
         options: those of :class:`~mmvsa.datasets.change_detection.ChangeDetectionDataset`.
 
     Raises:
-        DatasetError: the folder holds something else, or pairs of other settings.
+        DatasetError: as ``ChangeDetectionDataset``, or the folder holds pairs of other settings.
     """
 
     # The tools do not ask for the folder before it is written.
@@ -131,12 +129,7 @@ class PhotoPairs(ChangeDetectionDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Return the pairs of the split, after writing all of them if need be."""
-        try:
-            # One process of each machine writes: the folder may be on a local disk.
-            if int(os.environ.get('LOCAL_RANK', 0)) == 0:
-                ensure_photo_pairs(self.data_root, self.settings)
-        finally:
-            barrier()
+        PHOTO_PAIRS.ensure_on_machine(self.data_root, self.settings)
         return super().load_data_list()
 
 
@@ -145,8 +138,7 @@ def render_pair(settings: PairSettings, split: str, index: int) -> Pair:
     # RandomState is frozen by numpy: its stream never changes between versions.
     rng = np.random.RandomState([settings.seed, SPLITS.index(split), index])
     margin = settings.max_shift
-    names = PHOTOGRAPHS[split]
-    scene = _part(rng, names[rng.randint(len(names))], settings.size + 2 * margin)
+    scene = _part(rng, split, settings.size + 2 * margin)
     scenes = [scene, scene.copy()]
     occupied = np.zeros(scene.shape[:2], bool)
     maps = [occupied.copy(), occupied.copy()]
@@ -163,104 +155,37 @@ def render_pair(settings: PairSettings, split: str, index: int) -> Pair:
     return Pair(before, after, changed.astype(np.uint8) * CHANGED)
 
 
-def write_photo_pairs(root: str | os.PathLike, settings: PairSettings) -> Path:
-    """Write all splits to the folder ``root``, which must not exist or be empty.
-
-    The folder appears at once when it is complete: an interrupted run leaves none.
-    """
-    root = Path(root)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f'.{root.name}-', dir=root.parent) as temporary:
-        folder = Path(temporary) / 'pairs'
-        for split in SPLITS:
-            _write_split(folder / split, settings, split)
-        (folder / _MARKER).write_text(json.dumps(_description(settings)))
-        os.replace(folder, root)
-    return root
-
-
-def ensure_photo_pairs(root: str | os.PathLike, settings: PairSettings | None = None) -> Path:
-    """Write the pairs unless ``root`` has them already; several processes may ask at once.
-
-    Without ``settings``, any pairs in ``root`` will do, and the default ones are written.
-
-    Raises:
-        DatasetError: ``root`` has something else, or pairs of other settings.
-    """
-    root = Path(root)
-    if not _has_pairs(root, settings):
-        try:
-            write_photo_pairs(root, settings or PairSettings())
-        except OSError:
-            # Another process may have finished first.
-            if not _has_pairs(root, settings):
-                raise
-    return root
-
-
-def _has_pairs(root: Path, settings: PairSettings | None) -> bool:
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return False
-    try:
-        found = json.loads((root / _MARKER).read_text())
-    except (OSError, ValueError):
-        found = None
-    wanted = _description(settings) if settings else found
-    if found and found == wanted:
-        return True
-    raise DatasetError(
-        f'{root} does not hold the pairs asked for (there: {found}, asked for: {wanted}); remove '
-        'the folder, or name another one'
-    )
-
-
-def _description(settings: PairSettings) -> dict[str, Any]:
-    return {'version': VERSION, **asdict(settings)}
-
-
-def _write_split(folder: Path, settings: PairSettings, split: str) -> None:
-    targets = [folder / name for name in PREFIXES.values()]
-    for target in targets:
-        target.mkdir(parents=True)
-    for index in _track(range(settings.count(split)), f'PhotoPairs {split}'):
-        pair = render_pair(settings, split, index)
-        for target, image in zip(targets, (pair.before, pair.after, pair.changed), strict=True):
-            # cv2.imwrite reports a full disk by a return value only, and not always.
-            (target / f'{index:06d}.png').write_bytes(cv2.imencode('.png', image)[1].tobytes())
-
-
-def _track(items: range, description: str) -> Iterable[int]:
+def _write_pairs(folder: Path, settings: PairSettings) -> None:
     from rich.progress import track
 
-    return track(items, description=description)
+    for split in SPLITS:
+        targets = [folder / split / name for name in PREFIXES.values()]
+        for target in targets:
+            target.mkdir(parents=True)
+        for index in track(range(settings.count(split)), description=f'PhotoPairs {split}'):
+            pair = render_pair(settings, split, index)
+            for target, image in zip(targets, (pair.before, pair.after, pair.changed), strict=True):
+                write_image(target / f'{index:06d}.png', image)
+
+
+PHOTO_PAIRS = GeneratedData(
+    'PhotoPairs', 'photo_pairs.json', VERSION, PairSettings, _write_pairs, any_files=True
+)
 
 
 @cache
 def _photograph(name: str) -> np.ndarray:
-    """(H, W, 3) float32, BGR."""
-    try:
-        from skimage import data
-    except ImportError as error:
-        raise ImportError(
-            'mmvsa.PhotoPairs needs scikit-image; install it with "pip install scikit-image"'
-        ) from error
-    read: Callable[[], np.ndarray] = getattr(data, name)
-    image = np.asarray(read())
-    image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR if image.ndim == 2 else cv2.COLOR_RGB2BGR)
+    """Return a photograph of at most 320 pixels on the shorter side, (H, W, 3) float32, BGR."""
+    image = read_photograph(name)
     scale = min(_SHORTEST / min(image.shape[:2]), 1.0)
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return image.astype(np.float32)
 
 
-def _part(rng: np.random.RandomState, name: str, size: int) -> np.ndarray:
-    """A mirrored, scaled part of a photograph, (size, size, 3) float32."""
-    photograph = _photograph(name)
-    side = int(rng.uniform(0.4, 1.0) * min(photograph.shape[:2]))
-    top, left = (rng.randint(length - side + 1) for length in photograph.shape[:2])
-    part = photograph[top : top + side, left : left + side]
-    interpolation = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
-    part = cv2.resize(part, (size, size), interpolation=interpolation)
-    return np.ascontiguousarray(part[:, ::-1] if rng.rand() < 0.5 else part)
+def _part(rng: np.random.RandomState, split: str, size: int) -> np.ndarray:
+    """Return a part of a photograph of a split, (size, size, 3) float32."""
+    names = PHOTOGRAPHS[split]
+    return random_part(rng, _photograph(names[rng.randint(len(names))]), size)
 
 
 def _paste(
@@ -276,7 +201,7 @@ def _paste(
         low, high = np.log([settings.min_object, settings.max_object])
         longest = int(round(np.exp(rng.uniform(low, high))))
         alpha = _shape(rng, longest)
-        texture = _part(rng, PHOTOGRAPHS[split][rng.randint(len(PHOTOGRAPHS[split]))], longest)
+        texture = _part(rng, split, longest)
         top, left = (rng.randint(length - longest + 1) for length in occupied.shape)
         window = slice(top, top + longest), slice(left, left + longest)
         inside = alpha > 0.5

@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .errors import UsageError
+from mmvsa.datasets.images import IMAGE_SUFFIXES
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
+from .errors import UsageError
 
 
 def find_images(inputs: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Path]:
     """Return the images of a file, of a folder and those in it, of a glob, or of a list of these.
 
-    A folder gives its files with a suffix of :data:`SUFFIXES`; a glob gives every file it matches.
+    A folder gives its files with a suffix of :data:`~mmvsa.datasets.images.IMAGE_SUFFIXES`, a glob
+    every file that it matches.
 
     Raises:
         UsageError: nothing is there, or a folder has no image.
@@ -29,7 +30,7 @@ def _expand(name: str) -> list[Path]:
     if path.is_dir():
         files = sorted(file for file in path.rglob('*') if _is_image(file))
         if not files:
-            raise UsageError(f'{name} has no images (of {", ".join(SUFFIXES)})')
+            raise UsageError(f'{name} has no images')
         return files
     if path.is_file():
         return [path]
@@ -40,7 +41,8 @@ def _expand(name: str) -> list[Path]:
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith('.') and file.is_file()
+    named = file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith('.')
+    return named and file.is_file()
 
 
 def output_stems(paths: Sequence[Path]) -> list[Path]:

@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.dist import master_only
 from mmseg.visualization import SegLocalVisualizer
 
+from mmvsa.datasets.images import write_image
 from mmvsa.registry import VISUALIZERS
 
 _GAP = 4  # pixels of white between panels
@@ -56,7 +57,7 @@ class ChangeVisualizer(SegLocalVisualizer):
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)
         elif out_file is not None:
-            cv2.imwrite(out_file, drawn[..., ::-1])
+            write_image(out_file, drawn[..., ::-1])
         else:
             self.add_image(name, drawn, step)
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmengine.structures import PixelData
+
+from mmvsa.datasets.images import write_image
 
 
 def write_pairs(folder: Path, count: int = 2, size: int = 64, suffix: str = '.png') -> Path:
@@ -22,11 +23,6 @@ def write_pairs(folder: Path, count: int = 2, size: int = 64, suffix: str = '.pn
         for name, image in (('A', before), ('B', after), ('OUT', changed)):
             write_image(folder / name / f'{index}{suffix}', image)
     return folder
-
-
-def write_image(path: Path, image: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), image)
 
 
 def write_dataset(root: Path, count: int = 2, size: int = 64, suffix: str = '.png') -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from helpers.cli import ROOT
-from mmvsa.datasets.digit_scenes import SceneSettings, ensure_digit_scenes
+from mmvsa.datasets.digit_scenes import DIGIT_SCENES, SceneSettings
 from mmvsa.utils import load_config, use_data_root
 
 SETTINGS = SceneSettings(num=8, num_val=4, size=96)
@@ -16,7 +16,7 @@ SEGMENTATION = ROOT / 'configs/quickstart/fcn_vitaev2-vsa-nano_digit-scenes.py'
 
 def write_tiny_scenes(folder: Path) -> Path:
     """8 + 4 scenes of 96 pixels in ``folder/digit_scenes``."""
-    return ensure_digit_scenes(folder / 'digit_scenes', SETTINGS, progress=False)
+    return DIGIT_SCENES.ensure(folder / 'digit_scenes', SETTINGS)
 
 
 def tiny_config(path: Path, root: Path) -> Config:

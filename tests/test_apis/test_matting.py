@@ -5,7 +5,7 @@ import pytest
 import torch
 from helpers.matting import tiny_model
 
-from mmvsa.apis.matting import cut_out, estimate_foreground, load_mattor, predict_alpha, write_png
+from mmvsa.apis.matting import cut_out, estimate_foreground, load_mattor, predict_alpha
 from mmvsa.models import CheckpointError
 from mmvsa.visualization import checkerboard
 
@@ -62,13 +62,3 @@ def test_loading(model: torch.nn.Module, tmp_path) -> None:
     torch.save({k: v for k, v in state.items() if 'decode_head.tfi' not in k}, tmp_path / 'x.pth')
     with pytest.raises(CheckpointError, match='lacks .* tensors'):
         load_mattor(model, tmp_path / 'x.pth')
-
-
-def test_a_png_is_written_whole_or_not(tmp_path, monkeypatch) -> None:
-    path = tmp_path / 'a.png'
-    write_png(path, np.zeros((4, 4, 4), np.uint8))
-    before = path.read_bytes()
-    monkeypatch.setattr('os.replace', lambda *_: (_ for _ in ()).throw(OSError('full')))
-    with pytest.raises(OSError, match='full'):
-        write_png(path, np.ones((4, 4, 4), np.uint8))
-    assert path.read_bytes() == before

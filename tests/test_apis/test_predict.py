@@ -11,7 +11,8 @@ from helpers.cli import ROOT
 from helpers.predictions import write_images, write_model
 
 from mmvsa.apis import extract_features, inference
-from mmvsa.apis.predictors import build_predictor, read_image
+from mmvsa.apis.predictors import build_predictor
+from mmvsa.datasets.images import read_image
 from mmvsa.models import CheckpointError
 from mmvsa.utils import UsageError
 

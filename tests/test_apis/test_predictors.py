@@ -9,7 +9,8 @@ import torch
 from helpers.cli import QUICKSTART, ROOT
 from helpers.predictions import TASKS, write_images, write_model
 
-from mmvsa.apis.predictors import Prediction, Predictor, build_predictor, read_image
+from mmvsa.apis.predictors import Prediction, Predictor, build_predictor
+from mmvsa.datasets.images import read_image
 from mmvsa.models import CheckpointError
 from mmvsa.utils import UsageError
 
@@ -172,15 +173,3 @@ def test_missing_host(
     monkeypatch.setattr('mmvsa.apis.predictors.find_spec', lambda name: None)
     with pytest.raises(UsageError, match=f'{scope}, which is not installed; run {command}$'):
         build_predictor(path)
-
-
-def test_unreadable_images(tmp_path: Path) -> None:
-    (tmp_path / 'text.png').write_text('no image')
-    (tmp_path / 'empty.png').touch()
-    for name, reason in (
-        ('text.png', 'cannot be decoded'),
-        ('empty.png', 'cannot be decoded'),
-        ('none.png', 'No such file'),
-    ):
-        with pytest.raises(UsageError, match=f'{name} .*{reason}'):
-            read_image(tmp_path / name)

@@ -8,8 +8,8 @@ import torch
 from helpers.cli import ROOT
 from helpers.predictions import write_images, write_model
 
-from mmvsa.apis.predictors import read_image
 from mmvsa.apis.windows import WindowViewer
+from mmvsa.datasets.images import read_image
 from mmvsa.models import CheckpointError
 from mmvsa.utils import UsageError
 

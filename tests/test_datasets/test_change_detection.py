@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from helpers.pairs import write_image, write_pairs
+from helpers.pairs import write_pairs
 
 from mmvsa.datasets import DatasetError
+from mmvsa.datasets.images import write_image
 from mmvsa.registry import DATASETS
 
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from helpers.pairs import write_image, write_pairs
+from helpers.pairs import write_pairs
 from mmengine.registry import init_default_scope
 
 from mmvsa.datasets import DatasetError
+from mmvsa.datasets.images import write_image
 from mmvsa.registry import DATASETS, TRANSFORMS
 
 LOAD = [dict(type='mmvsa.LoadImagePair'), dict(type='mmvsa.LoadChangeMap')]

@@ -1,8 +1,6 @@
 """DigitScenes: what is drawn and what is written."""
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 import cv2
@@ -20,7 +18,6 @@ from mmvsa.datasets.digit_scenes import (
     SPLITS,
     SceneSettings,
     encode_rle,
-    ensure_digit_scenes,
     render_scene,
 )
 
@@ -105,48 +102,6 @@ def test_rle_is_cocos(fill: float) -> None:
     compressed = mask_utils.frPyObjects(rle, *rle['size'])
     assert (mask_utils.decode(compressed) == mask).all()
     assert compressed == mask_utils.encode(np.asfortranarray(mask.astype(np.uint8)))
-
-
-def test_interrupted_writing_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
-    def fail(*args: object) -> None:
-        raise OSError('disk full')
-
-    monkeypatch.setattr(digit_scenes, '_write_json', fail)
-    with pytest.raises(OSError, match='disk full'):
-        ensure_digit_scenes(tmp_path / 'scenes', SETTINGS, progress=False)
-    assert not list(tmp_path.iterdir())
-
-
-def test_written_once(root: Path) -> None:
-    before = (root / 'digit_scenes.json').stat().st_mtime_ns
-    for settings in (SETTINGS, None):
-        assert ensure_digit_scenes(root, settings) == root
-    assert (root / 'digit_scenes.json').stat().st_mtime_ns == before
-    with pytest.raises(ValueError, match=r"'num': 8, .*'num': 9, .*remove the folder"):
-        ensure_digit_scenes(root, SceneSettings(num=9, num_val=4, size=96))
-
-
-def test_another_process_finishes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The scenes of the other process stay, and nothing else is left."""
-    replace, folder = os.replace, tmp_path / 'scenes'
-
-    def be_late(source: Path, target: Path) -> None:
-        monkeypatch.setattr(os, 'replace', replace)
-        shutil.copytree(source, target)
-        (target / 'other').touch()
-        replace(source, target)
-
-    monkeypatch.setattr(os, 'replace', be_late)
-    ensure_digit_scenes(folder, SceneSettings(num=1, num_val=1, size=64), progress=False)
-    assert (folder / 'other').exists() and list(tmp_path.iterdir()) == [folder]
-
-
-def test_foreign_folder_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / 'mine.txt').write_text('mine')
-    for settings in (SETTINGS, None):
-        with pytest.raises(ValueError, match='does not hold'):
-            ensure_digit_scenes(tmp_path, settings)
-    assert [path.name for path in tmp_path.iterdir()] == ['mine.txt']
 
 
 @pytest.mark.parametrize(

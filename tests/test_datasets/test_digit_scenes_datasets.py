@@ -16,10 +16,10 @@ from mmengine.registry import init_default_scope
 from pycocotools.coco import COCO
 
 from mmvsa.datasets import (
+    DatasetError,
     DigitScenesClassification,
     DigitScenesDetection,
     DigitScenesSegmentation,
-    digit_scenes_datasets,
 )
 from mmvsa.registry import DATASETS
 from mmvsa.utils import load_config
@@ -39,35 +39,8 @@ def test_generated_at_load(kind: type, tmp_path: Path) -> None:
     dataset = kind(str(folder), 'val', settings=FEW)
     assert len(dataset) >= 1 and (folder / 'digit_scenes.json').is_file()
     assert len(kind(str(folder), 'val')) == len(dataset)  # any settings
-    with pytest.raises(ValueError, match='remove the folder'):
+    with pytest.raises(DatasetError, match='remove the folder'):
         kind(str(folder), 'train', settings=dict(FEW, num=3))
-
-
-def test_one_process_of_a_machine_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process waits at the barrier until the scenes are there."""
-    folder = str(tmp_path / 'scenes')
-    monkeypatch.setenv('LOCAL_RANK', '1')
-    with pytest.raises(FileNotFoundError, match='main process'):
-        DigitScenesDetection(folder, settings=FEW)
-
-    def wait() -> None:
-        monkeypatch.setenv('LOCAL_RANK', '0')
-        monkeypatch.setattr(digit_scenes_datasets, 'barrier', lambda: None)
-        DigitScenesDetection(folder, settings=FEW)
-
-    monkeypatch.setattr(digit_scenes_datasets, 'barrier', wait)
-    assert len(DigitScenesDetection(folder, settings=FEW)) == 2
-
-
-def test_a_failing_main_process_still_meets_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    met = []
-    monkeypatch.setattr(digit_scenes_datasets, 'barrier', lambda: met.append(True))
-    (tmp_path / 'mine.txt').touch()
-    with pytest.raises(ValueError, match='does not hold'):
-        DigitScenesDetection(str(tmp_path), settings=FEW)
-    assert met == [True]
 
 
 def test_wrong_split(tmp_path: Path) -> None:

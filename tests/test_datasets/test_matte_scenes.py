@@ -1,14 +1,14 @@
 """MatteScenes: drawn once, exactly composed, the same everywhere."""
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from mmvsa.datasets import MatteScenes
-from mmvsa.datasets.matte_scenes import LAYERS, render_matte_scene
+from mmvsa.datasets import DatasetError, MatteScenes
+from mmvsa.datasets.images import write_image
+from mmvsa.datasets.matte_scenes import LAYERS, MatteSettings, render_matte_scene
 
 FEW = dict(num=2, num_val=1, size=64)
 
@@ -17,16 +17,22 @@ def read(folder: Path, layer: str) -> np.ndarray:
     return cv2.imread(str(folder / layer / '000000.png'), cv2.IMREAD_UNCHANGED)  # type: ignore[return-value]
 
 
-def test_written_once(tmp_path: Path) -> None:
+def test_generated_at_load(tmp_path: Path) -> None:
     root = tmp_path / 'scenes'
-    dataset = MatteScenes(str(root), settings=FEW)
-    assert len(dataset) == 2 and len(MatteScenes(str(root), 'val', settings=FEW)) == 1
-    assert os.listdir(tmp_path) == ['scenes']
-    written = (root / 'train/image/000000.png').stat().st_mtime_ns
-    assert len(MatteScenes(str(root))) == 2  # None takes what is there
-    assert (root / 'train/image/000000.png').stat().st_mtime_ns == written
-    with pytest.raises(ValueError, match='does not hold the scenes'):
+    assert len(MatteScenes(str(root), settings=FEW)) == 2
+    assert len(MatteScenes(str(root), 'val', settings=FEW)) == 1
+    with pytest.raises(DatasetError, match='does not hold the MatteScenes'):
         MatteScenes(str(root), settings=dict(FEW, seed=1))
+
+
+def test_mattes_of_yours_are_read(tmp_path: Path) -> None:
+    """Where no settings are asked for, as after ``--cfg-options data_root=FOLDER``."""
+    for layer in LAYERS:
+        write_image(tmp_path / 'train' / layer / 'a.png', np.zeros((8, 8), np.uint8))
+    assert len(MatteScenes(str(tmp_path))) == 1
+    (tmp_path / 'train/alpha/a.png').unlink()
+    with pytest.raises(DatasetError, match='has no images'):
+        MatteScenes(str(tmp_path))
 
 
 def test_layers_compose_to_the_image(tmp_path: Path) -> None:
@@ -46,22 +52,20 @@ def test_a_scene_depends_on_its_index_alone() -> None:
     assert (scene['alpha'] != other['alpha']).any()
 
 
-def test_an_interrupted_run_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(num=0), 'num must be at least 1, got 0'),
+        (dict(num_val=0), 'num_val must be at least 1'),
+        (dict(size=16), 'size must be at least 32, got 16'),
+        (dict(seed=-1), 'seed must be at least 0, got -1'),
+    ],
+)
+def test_settings_are_checked(options: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MatteSettings(**options)
 
-    monkeypatch.setattr('mmvsa.datasets.matte_scenes.render_matte_scene', interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        MatteScenes(str(tmp_path / 'scenes'), settings=FEW)
-    assert not os.listdir(tmp_path)
 
-
-def test_wrong_settings(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='split'):
+def test_wrong_split(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'train', 'val'"):
         MatteScenes(str(tmp_path), 'test')
-    for settings in (dict(number=3), dict(size=16)):
-        with pytest.raises(ValueError, match='settings'):
-            MatteScenes(str(tmp_path), settings=settings)
-    (tmp_path / 'other').touch()
-    with pytest.raises(ValueError, match='does not hold'):
-        MatteScenes(str(tmp_path), settings=FEW)

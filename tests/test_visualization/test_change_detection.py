@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 import torch
-from helpers.pairs import sample, write_image
+from helpers.pairs import sample
 
+from mmvsa.datasets.images import write_image
 from mmvsa.visualization.change_detection import _GAP, draw_panels
 
 MAPS = ['gt_sem_seg', 'pred_sem_seg']

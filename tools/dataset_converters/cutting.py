@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from rich.progress import track
 
+from mmvsa.datasets.images import write_image
 from mmvsa.utils import UsageError
 
 # Rows and columns of a patch.
@@ -108,15 +108,8 @@ def _cut_scene(scene: Scene, targets: Sequence[Target], open_targets: Sequence[T
     for target, image in zip(targets, scene.read(scene.paths), strict=True):
         if target in open_targets:
             for name, window in scene.windows.items():
-                write_png(_patch(target, name), image[window])
+                write_image(_patch(target, name), image[window])
 
 
 def _patch(target: Target, name: str) -> Path:
     return target.partial / (name + target.suffix)
-
-
-def write_png(path: Path, image: np.ndarray) -> None:
-    """Write an image at once, so that none is ever half-written under its name."""
-    unfinished = path.with_name(f'{path.name}.part')
-    unfinished.write_bytes(cv2.imencode('.png', image)[1].tobytes())
-    os.replace(unfinished, path)

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from mmvsa.datasets.digit_scenes import SceneSettings, ensure_digit_scenes
+from mmvsa.datasets.digit_scenes import DIGIT_SCENES, SceneSettings
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,7 +21,7 @@ def main() -> None:
     args = parse_args()
     try:
         settings = SceneSettings(args.num, args.num_val, args.size, args.seed)
-        root = ensure_digit_scenes(args.out, settings)
+        root = DIGIT_SCENES.ensure(args.out, settings)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f'error: {error}')
     print(f'{settings.num} + {settings.num_val} scenes in {root}')

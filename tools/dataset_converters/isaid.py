@@ -17,7 +17,8 @@ from cutting import Scene, Target, Window, cut
 from mmseg.datasets import iSAIDDataset
 
 from mmvsa.datasets import DatasetError
-from mmvsa.datasets.change_maps import check_names, check_sizes, read_image
+from mmvsa.datasets.change_maps import check_names, check_sizes
+from mmvsa.datasets.images import read_image
 from mmvsa.utils import UsageError, usage_errors
 
 SPLITS = ('train', 'val')

@@ -10,13 +10,8 @@ from pathlib import Path
 import numpy as np
 from cutting import Scene, Target, Window, cut
 
-from mmvsa.datasets.change_maps import (
-    CHANGED,
-    check_names,
-    check_sizes,
-    read_change_map,
-    read_image,
-)
+from mmvsa.datasets.change_maps import CHANGED, check_names, check_sizes, read_change_map
+from mmvsa.datasets.images import read_image
 from mmvsa.utils import UsageError, usage_errors
 
 SPLITS = ('train', 'val', 'test')

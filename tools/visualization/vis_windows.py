@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mmvsa.apis.predictors import read_image
 from mmvsa.apis.windows import WindowViewer
+from mmvsa.datasets.images import read_image
 from mmvsa.utils import UsageError, usage_errors
 from mmvsa.visualization import AttentionWindows, draw_query
 from mmvsa.visualization.window_page import write_page

@@ -9,8 +9,9 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
 from rich.progress import track
 
-from mmvsa.apis.predictors import read_image
 from mmvsa.apis.windows import WindowView, WindowViewer
+from mmvsa.datasets import DatasetError
+from mmvsa.datasets.images import read_image
 from mmvsa.utils import UsageError, check_datasets, usage_errors
 from mmvsa.utils.images import find_images
 from mmvsa.visualization.window_statistics import WindowStatistics, draw_statistics
@@ -34,7 +35,7 @@ def views_of_files(viewer: WindowViewer, images: str, limit: int) -> Iterator[Wi
     for path in track(find_images(images)[:limit], description='images'):
         try:
             image = read_image(path)
-        except UsageError as error:
+        except DatasetError as error:
             print(f'skipped: {error}')
         else:
             yield viewer.look(image)

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
@@ -11,6 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
+from mmvsa.datasets.images import write_image
 from mmvsa.registry import HOOKS
 from mmvsa.utils.drawing import UniqueFiles
 
@@ -58,7 +58,7 @@ class MatteVisualizationHook(PictureHook):
         width = max(row.shape[1] for row in rows)
         rows = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows]
         path = Path(runner.work_dir) / 'mattes.png'
-        cv2.imwrite(str(path), np.vstack(rows))
+        write_image(path, np.vstack(rows))
         runner.logger.info(f'mattes: {path}')
 
     def after_test_iter(
@@ -68,10 +68,9 @@ class MatteVisualizationHook(PictureHook):
         if not self.draw or self.test_out_dir is None or batch_idx % self.interval:
             return
         folder = Path(self.test_out_dir)
-        folder.mkdir(parents=True, exist_ok=True)
         for image, sample in zip(data_batch['inputs'], outputs, strict=True):
             path = self._files.choose(folder / f'{Path(sample.img_path).stem}.png', sample.img_path)
-            cv2.imwrite(str(path), _draw(image, sample))
+            write_image(path, _draw(image, sample))
 
 
 def _draw(image: torch.Tensor, sample: BaseDataElement) -> np.ndarray:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import mmcv
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmvsa.datasets.images import write_image
 from mmvsa.registry import HOOKS
 from mmvsa.utils.commands import shown_path, tool_command
 
@@ -69,5 +69,5 @@ def _example_image(runner: Runner) -> Path:
     if 'img_path' in sample:
         return Path(sample['img_path'])
     path = Path(runner.work_dir, 'example', '0.png')
-    mmcv.imwrite(sample['img'], str(path))
+    write_image(path, sample['img'])
     return path

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 from helpers.cli import load_tool
-from helpers.pairs import write_image
 from mmengine.registry import DATASETS, init_default_scope
 from mmseg.datasets import iSAIDDataset
+
+from mmvsa.datasets.images import write_image
 
 tool = load_tool('dataset_converters/isaid')
 PALETTE = np.array(iSAIDDataset.METAINFO['palette'], np.uint8)

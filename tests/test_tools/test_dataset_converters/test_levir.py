@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 from helpers.cli import load_tool
-from helpers.pairs import write_image, write_pairs
+from helpers.pairs import write_pairs
 
+from mmvsa.datasets.images import write_image
 from mmvsa.registry import DATASETS
 
 tool = load_tool('dataset_converters/levir')
