@@ -5,7 +5,9 @@ modules on first use, and tells MMEngine where ``mmvsa::`` and ``mmseg::`` bases
 else is imported when it is asked for. Where MMEngine is not installed, :mod:`mmvsa.ops` is there.
 """
 
+import functools
 import importlib
+import logging
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +44,28 @@ def _register_packages() -> None:
         MODULE2PACKAGE['mmseg'] = 'mmseg'
 
 
+def _quiet_debugging() -> None:
+    """Let MMEngine's ``print_log`` drop messages for debugging where it has no logger.
+
+    It prints them whatever their level, and host packages report at import, in this way, which
+    optional packages are missing.
+    """
+    from mmengine import logging as mmengine_logging
+
+    print_log = mmengine_logging.print_log
+
+    @functools.wraps(print_log)
+    def print_log_by_level(msg: Any, logger: Any = None, level: int = logging.INFO) -> None:
+        if logger is not None or level > logging.DEBUG:
+            print_log(msg, logger, level)
+
+    mmengine_logging.print_log = print_log_by_level
+
+
 # The operators need PyTorch alone, and can be used and measured where nothing else is installed.
 if find_spec('mmengine') is not None:
     _register_packages()
+    _quiet_debugging()
     importlib.import_module(f'{__name__}.hub').register_with_mmpretrain()
 
 

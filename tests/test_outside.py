@@ -164,6 +164,20 @@ print(*sorted(set(sys.modules) - before))
     assert loaded == ['mmvsa', 'mmvsa.hub', 'mmvsa.registry', 'mmvsa.version']
 
 
+def test_host_packages_are_imported_without_a_word() -> None:
+    """They print at import which optional packages are missing, at the level of debugging."""
+    code = """
+import logging, warnings
+warnings.simplefilter('ignore')
+import mmvsa, mmengine.logging
+for host in ('mmpretrain', 'mmdet', 'mmseg'):
+    __import__(f'{host}.datasets')
+mmengine.logging.print_log('told', level=logging.WARNING)
+mmengine.logging.print_log('told by default')
+"""
+    assert run_python(code).splitlines() == ['told', 'told by default']
+
+
 def test_registries_find_their_modules() -> None:
     """From MMEngine's roots, with nothing imported before, as in a config without imports."""
     code = """
