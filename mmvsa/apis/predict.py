@@ -18,6 +18,7 @@ from mmvsa.datasets.images import read_image, write_image
 from mmvsa.models import load_pretrained
 from mmvsa.registry import MODELS
 from mmvsa.utils import UsageError, load_config
+from mmvsa.utils.files import whole_file
 from mmvsa.utils.images import check_outputs, find_images, output_stems
 from mmvsa.utils.work_dir import check_checkpoint
 
@@ -214,9 +215,9 @@ class _Writer:
 
     def write_report(self, report: dict[str, Any]) -> None:
         """Write ``predictions.json``."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(report, indent=1, default=_plain)
-        (self.folder / 'predictions.json').write_text(text + '\n', encoding='utf-8')
+        with whole_file(self.folder / 'predictions.json') as file:
+            file.write(f'{text}\n'.encode())
 
 
 def _plain(value: Any) -> Any:
