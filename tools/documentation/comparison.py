@@ -19,21 +19,23 @@ METRICS = {
 
 
 def scores(rows: Sequence[Row]) -> str:
-    """Return the table: a row for each metric and size, a column for each attention."""
+    """Return the table: a row for each metric and size, columns of scores and of differences."""
     table: dict[tuple[int, str], dict[str, Row]] = {}
     for row in rows:
         table.setdefault((row['size'], row['metric']), {})[row['attention']] = row
     attentions = list(dict.fromkeys(row['attention'] for row in rows))
+    others = [name for name in attentions if name != 'window']
     cells = [
         [
             f'{METRICS[metric]}, {size} px' if metric != 'accuracy/top1' else METRICS[metric],
             *(score(found.get(attention)) for attention in attentions),
-            difference(found.get('vsa')),
+            *(difference(found.get(attention)) for attention in others),
         ]
         for size, metric in sorted(table, key=lambda key: (key[0], list(METRICS).index(key[1])))
         for found in [table[size, metric]]
     ]
-    titles = ('metric', *(f'`{name}`' for name in attentions), '`vsa` - `window`')
+    titles = ['metric', *(f'`{name}`' for name in attentions)]
+    titles += [f'`{name}` - `window`' for name in others]
     return format_table(titles, cells, right_from=1)
 
 

@@ -79,11 +79,11 @@ def test_scores_by_hand() -> None:
         row('vsa', 384, 20.5, difference=0.5),
         row('window', 256, 30.0, deviation=1.0),
         row('vsa', 256, 29.0, deviation=0.44, difference=-0.04, interval=0.75),
-        row('rvsa', 256, 31.0),
+        row('rvsa', 256, 31.0, difference=1.0),
     ]
     assert comparison.scores(rows).splitlines() == [
-        '| metric | `window` | `vsa` | `rvsa` | `vsa` - `window` |',
-        '| --- | ---: | ---: | ---: | ---: |',
-        '| mIoU, 256 px | 30.0 ± 1.0 | 29.0 ± 0.4 | 31.0 | +0.0 ± 0.8 |',
-        '| mIoU, 384 px | 20.0 | 20.5 | - | +0.5 |',
+        '| metric | `window` | `vsa` | `rvsa` | `vsa` - `window` | `rvsa` - `window` |',
+        '| --- | ---: | ---: | ---: | ---: | ---: |',
+        '| mIoU, 256 px | 30.0 ± 1.0 | 29.0 ± 0.4 | 31.0 | +0.0 ± 0.8 | +1.0 |',
+        '| mIoU, 384 px | 20.0 | 20.5 | - | +0.5 | - |',
     ]
