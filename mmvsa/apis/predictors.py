@@ -37,7 +37,8 @@ class Prediction:
     Attributes:
         result: As JSON has it.
         picture: The image with the result, (H, W, 3) uint8 in RGB.
-        label_map: Class of every pixel, (H, W) uint8, of a segmentor.
+        label_map: Class of every pixel, (H, W), of a segmentor: uint8, or uint16 with more than 256
+            classes.
     """
 
     result: dict[str, Any]
@@ -232,7 +233,8 @@ class Segmentor(Predictor):
 
     def describe(self, image: np.ndarray, sample: Any) -> Prediction:
         """Return the share of each class, and the class of every pixel."""
-        label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+        dtype = np.uint8 if len(self.classes) <= 256 else np.uint16
+        label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(dtype)
         labels, counts = np.unique(label_map, return_counts=True)
         pairs = zip(labels.tolist(), counts.tolist(), strict=True)
         shares = {self.name_of(label): count / label_map.size for label, count in pairs}

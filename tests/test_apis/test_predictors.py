@@ -8,6 +8,8 @@ import pytest
 import torch
 from helpers.cli import QUICKSTART, ROOT
 from helpers.predictions import TASKS, write_images, write_model
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
 
 from mmvsa.apis.predictors import Prediction, Predictor, build_predictor
 from mmvsa.datasets.images import read_image
@@ -100,6 +102,22 @@ def test_picture_shows_the_image_in_its_colors(tmp_path: Path) -> None:
     blue[..., 0] = 200  # BGR
     (prediction,) = predictor([blue])
     assert np.abs(prediction.picture.astype(int) - (0, 0, 200)).mean() < 12
+
+
+@pytest.mark.parametrize(('count', 'dtype'), [(256, np.uint8), (257, np.uint16)])
+def test_a_label_map_holds_every_class(
+    count: int, dtype: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, checkpoint = write_model('segmentation', tmp_path)
+    predictor = build_predictor(config, 'cpu').load(checkpoint)
+    predictor.model.dataset_meta = dict(classes=[f'class {i}' for i in range(count)])
+    monkeypatch.setattr(predictor, 'draw', lambda image, sample: image)
+    labels = torch.full((1, 4, 4), count - 1)
+    sample = SegDataSample(pred_sem_seg=PixelData(data=labels))
+    prediction = predictor.describe(np.zeros((4, 4, 3), np.uint8), sample)
+    assert prediction.label_map is not None and prediction.label_map.dtype == dtype
+    assert (prediction.label_map == count - 1).all()
+    assert prediction.result['shares'] == {f'class {count - 1}': 1.0}
 
 
 def test_predictions_are_those_of_the_host(tmp_path: Path) -> None:
