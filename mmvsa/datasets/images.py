@@ -68,7 +68,11 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'.{path.name}.part')
-    # cv2.imwrite reports a full disk by a return value only, and not always.
-    unfinished.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
-    os.replace(unfinished, path)
+    # Not by utils.files.whole_file, which waits for the disk: there may be thousands of images.
+    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        # cv2.imwrite reports a full disk by a return value only, and not always.
+        unfinished.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -41,6 +41,14 @@ def test_jpeg_keeps_the_nearer_value(tmp_path):
     np.testing.assert_array_equal(read_change_map(tmp_path / 'map.jpg'), values // 255)
 
 
+@pytest.mark.parametrize('content', [b'', b'no image', None])
+def test_unreadable_maps_are_named(tmp_path, content):
+    if content is not None:
+        (tmp_path / 'map.png').write_bytes(content)
+    with pytest.raises(DatasetError, match=r'map\.png cannot be'):
+        read_change_map(tmp_path / 'map.png')
+
+
 def test_sizes_are_compared(tmp_path):
     write_image(tmp_path / 'a.png', np.zeros((4, 6), np.uint8))
     write_image(tmp_path / 'b.png', np.zeros((6, 4), np.uint8))

@@ -1,6 +1,7 @@
 """Image files: what is read, what is written, and what errors name."""
 
 import errno
+import os
 from pathlib import Path
 
 import cv2
@@ -59,3 +60,20 @@ def test_a_full_disk_leaves_the_file_as_it_was(
     with pytest.raises(OSError, match='No space left'):
         write_image(path, np.ones((4, 4), np.uint8))
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path], 'no half of a file is left'
+
+
+def test_two_processes_may_write_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As two ranks do, of a sample that pads the last batch: each has a file of its own."""
+    path, rename = tmp_path / 'a.png', os.replace
+
+    def be_late(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, 'replace', rename)
+        monkeypatch.setattr(os, 'getpid', lambda: 1)
+        write_image(path, np.ones((4, 4), np.uint8))
+        rename(source, target)
+
+    monkeypatch.setattr(os, 'replace', be_late)
+    write_image(path, np.zeros((4, 4), np.uint8))
+    assert list(tmp_path.iterdir()) == [path]
+    assert (read_image(path) == 0).all()
